@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: BSL-1.0
+# What krait's own code is built with. Nothing of it reaches a user's build.
+
+set(KRAIT_TOP_LEVEL OFF)
+if(CMAKE_CURRENT_SOURCE_DIR STREQUAL CMAKE_SOURCE_DIR)
+  set(KRAIT_TOP_LEVEL ON)
+endif()
+
+add_library(krait_developer INTERFACE)
+if(KRAIT_TOP_LEVEL)
+  if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+    set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
+  endif()
+  set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+  option(KRAIT_WERROR "Treat warnings as errors" OFF)
+  # -fstack-clash-protection: a frame larger than the guard must not step over it.
+  target_compile_options(krait_developer INTERFACE
+    $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wpedantic;-Wshadow;-Wconversion;-fstack-clash-protection>
+    $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<BOOL:${KRAIT_WERROR}>>:-Werror>)
+endif()
+
+# krait_program(NAME SOURCE...): one program per backend, NAME_fcontext and NAME_native.
+function(krait_program name)
+  foreach(backend IN ITEMS fcontext native)
+    set(library krait::krait)
+    if(backend STREQUAL native)
+      set(library krait::native)
+    endif()
+    add_executable(${name}_${backend} ${ARGN})
+    target_link_libraries(${name}_${backend} PRIVATE ${library} krait_developer)
+  endforeach()
+endfunction()

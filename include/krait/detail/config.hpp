@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Which backend this translation unit switches stacks with. A user never sets this by hand: the CMake target
+// krait::native defines KRAIT_NATIVE, krait::krait does not. Everything whose code depends on the choice
+// lives in an inline namespace named after the backend, so that both can be linked into one program.
+#if defined(KRAIT_NATIVE)
+#if !(defined(__x86_64__) && defined(__LP64__) && defined(__ELF__))
+#error "krait has no native backend for this machine: link krait::krait (Boost.Context) instead"
+#endif
+#define KRAIT_BACKEND native
+#else
+#define KRAIT_BACKEND fcontext
+#endif
+
+#define KRAIT_STRINGIFY_(x) #x
+#define KRAIT_STRINGIFY(x) KRAIT_STRINGIFY_(x)
+
+namespace krait {
+
+/// The backend this translation unit was compiled for: "native" or "fcontext".
+inline namespace KRAIT_BACKEND {
+inline constexpr const char* backend_name = KRAIT_STRINGIFY(KRAIT_BACKEND);
+}
+
+}  // namespace krait
+
+#undef KRAIT_STRINGIFY
+#undef KRAIT_STRINGIFY_

@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// `yield.from`: PEP 380, in three forms. Included at the end of generator.hpp.
+//
+// * A generator moved in has no other owner, so the chain of frames can be short-circuited
+// (detail/frame.hpp):
+//   from() hands its stack's place over to the delegate's and is not heard of until the delegate ends or
+//   generator_exit is to be raised here.
+// * A generator passed by reference may be advanced by others too, so each item is fetched and passed on.
+// * Anything with next(), and ranges, likewise.
+
+#include "krait/generator.hpp"
+
+namespace krait {
+
+namespace detail {
+
+/// Can a delegate's items and a delegator's sends be passed by address, as they are?
+template <class Y, class S, class DelegateY, class DelegateS>
+concept passes_through = std::same_as<Y, DelegateY> &&
+    (std::is_void_v<DelegateS> || std::same_as<S, DelegateS> || (std::is_void_v<S> && has_none<DelegateS>));
+
+/// Can what is sent to a delegator be sent on?
+template <class S, class DelegateS>
+concept can_send_on = std::is_void_v<DelegateS> || std::convertible_to<S, DelegateS> ||
+    (std::is_void_v<S>&& has_none<DelegateS>);
+
+/// Holds an item between the delegate that made it and the `yield` that passes it on.
+template <class Y>
+class item_slot {
+  using object = std::remove_reference_t<Y>;
+
+ public:
+  template <class Make>
+  void* fill(Make make) {
+    if constexpr (std::is_reference_v<Y>) {
+      Y item = make();
+      item_ = std::addressof(item);
+      return const_cast<void*>(static_cast<const void*>(item_));
+    } else {
+      item_.emplace(make());
+      return std::addressof(*item_);
+    }
+  }
+
+ private:
+  std::conditional_t<std::is_reference_v<Y>, object*, std::optional<object>> item_{};
+};
+
+template <>
+class item_slot<void> {
+ public:
+  template <class Make>
+  void* fill(Make make) {
+    make();
+    return this;
+  }
+};
+
+}  // namespace detail
+
+inline namespace KRAIT_BACKEND {
+
+template <class Yield, class Send>
+template <class Y, class S, class R>
+R yielder<Yield, Send>::from(generator<Y, S, R>&& given) {
+  auto& child = given.checked();
+  if (!this->runs_here()) [[unlikely]] {
+    detail::yield_elsewhere(*this);
+  }
+  if (child.state() == generator_state::running) {
+    detail::throw_already_executing();
+  }
+  if constexpr (!detail::has_none<S>) {
+    if (child.state() == generator_state::suspended) {
+      detail::throw_cannot_send_none();
+    }
+  }
+  generator<Y, S, R> owned = std::move(given);
+
+  if constexpr (!detail::passes_through<Yield, Send, Y, S>) {
+    return delegate_by_steps(owned);
+  } else {
+    if (child.state() == generator_state::closed) {
+      return owned.delegated_value(child, false);
+    }
+    this->attach_delegate(child);
+    void* const word = detail::hand_over(*this, *child.leaf, nullptr);
+    this->frame::delegate = nullptr;
+    if (word == static_cast<void*>(this)) {
+      // generator_exit, given or new; raise_exit() has made `owned` a root of its own again.
+      std::exception_ptr thrown = std::exchange(this->exception, nullptr);
+      static_cast<void>(owned.close());
+      this->exception = std::move(thrown);
+      detail::raise_pending(*this);
+    }
+    owned.take_end(child);
+    if constexpr (!std::is_void_v<R>) {
+      return std::move(*child.result);
+    }
+  }
+}
+
+template <class Yield, class Send>
+template <class Y, class S, class R>
+R yielder<Yield, Send>::from(generator<Y, S, R>& inner) {
+  if (!this->runs_here()) [[unlikely]] {
+    detail::yield_elsewhere(*this);
+  }
+  return delegate_by_steps(inner);
+}
+
+template <class Yield, class Send>
+template <class Y, class S, class R>
+R yielder<Yield, Send>::delegate_by_steps(generator<Y, S, R>& inner) {
+  static_assert(detail::can_send_on<Send, S>,
+                "yield.from: what is sent to this generator cannot be sent on to the one it delegates to");
+  const detail::delegation_scope scope(*this, inner.checked());
+
+  // What this generator was resumed with, passed on.
+  const auto advance = [&](void* word) {
+    if constexpr (std::is_void_v<S>) {
+      return inner.advance();
+    } else if constexpr (std::is_void_v<Send>) {
+      return inner.advance();
+    } else {
+      Send* const sent = static_cast<Send*>(word);
+      if (sent == nullptr || detail::is_none(*sent)) {
+        return inner.advance();
+      }
+      if constexpr (std::same_as<Send, S>) {
+        return inner.advance_with_value(*sent);
+      } else {
+        S value = std::move(*sent);
+        return inner.advance_with_value(value);
+      }
+    }
+  };
+
+  const bool finished_before = inner.done();
+  auto made = inner.advance();
+  for (;;) {
+    if (made.item == nullptr) {
+      const bool fresh = !finished_before && made.self.outcome_pending;
+      inner.take_end(made.self);
+      return inner.delegated_value(made.self, fresh);
+    }
+    void* word;
+    if constexpr (std::same_as<Yield, Y>) {
+      word = detail::yield_word(*this, made.item);
+    } else {
+      detail::item_slot<Yield> slot;
+      word = detail::yield_word(*this, slot.fill([&]() -> decltype(auto) { return inner.yielded(made); }));
+    }
+    if (word != static_cast<void*>(this)) {
+      made = advance(word);
+      continue;
+    }
+    std::exception_ptr thrown = std::exchange(this->exception, nullptr);
+    if (thrown == nullptr || detail::is_generator_exit(thrown)) {
+      static_cast<void>(inner.close());
+      this->exception = std::move(thrown);
+      detail::raise_pending(*this);
+    }
+    made = inner.raise(std::move(thrown));
+  }
+}
+
+template <class Yield, class Send>
+template <class T>
+requires detail::next_iterator<T>
+auto yielder<Yield, Send>::from(T&& iterator) ->
+    typename detail::return_type_of<std::remove_cvref_t<T>>::type {
+  using object = std::remove_cvref_t<T>;
+  using result_type = typename detail::return_type_of<object>::type;
+  const detail::delegation_scope scope(*this, detail::foreign_delegate);
+  detail::item_slot<Yield> slot;
+  std::conditional_t<std::is_void_v<result_type>, char, std::optional<result_type>> result{};
+  void* item = nullptr;
+
+  // Calls the iterator; false if that ended it.
+  const auto goes_on = [&](auto operation) {
+    try {
+      item = operation();
+      return true;
+    } catch (stop_iteration<result_type>& stop) {
+      if constexpr (!std::is_void_v<result_type>) {
+        if (stop.has_value()) {
+          result.emplace(std::move(stop.value()));
+        }
+      }
+      return false;
+    } catch (const std::conditional_t<std::is_void_v<result_type>, detail::no_exception, stop_iteration<>>&) {
+      return false;
+    }
+  };
+  const auto next = [&] { return slot.fill([&]() -> decltype(auto) { return iterator.next(); }); };
+
+  for (bool more = goes_on(next); more;) {
+    void* const word = detail::yield_word(*this, item);
+    if (word == static_cast<void*>(this)) {
+      std::exception_ptr thrown = std::exchange(this->exception, nullptr);
+      if (thrown == nullptr || detail::is_generator_exit(thrown)) {
+        if constexpr (requires { iterator.close(); }) {
+          more = goes_on([&] {
+            iterator.close();
+            return item;
+          });
+        }
+        if (more) {
+          this->exception = std::move(thrown);
+          detail::raise_pending(*this);
+        }
+      } else if constexpr (requires { iterator.throw_(thrown); }) {
+        more =
+            goes_on([&] { return slot.fill([&]() -> decltype(auto) { return iterator.throw_(thrown); }); });
+      } else {
+        std::rethrow_exception(std::move(thrown));
+      }
+      continue;
+    }
+    if constexpr (!std::is_void_v<Send>) {
+      Send* const sent = static_cast<Send*>(word);
+      if (sent != nullptr && !detail::is_none(*sent)) {
+        if constexpr (requires { iterator.send(std::move(*sent)); }) {
+          more = goes_on(
+              [&] { return slot.fill([&]() -> decltype(auto) { return iterator.send(std::move(*sent)); }); });
+        } else {
+          detail::throw_has_no_send(typeid(object));
+        }
+        continue;
+      }
+    }
+    more = goes_on(next);
+  }
+
+  if constexpr (!std::is_void_v<result_type>) {
+    if (result.has_value()) {
+      return std::move(*result);
+    } else if constexpr (detail::has_none<result_type>) {
+      return none_traits<result_type>::none();
+    } else {
+      detail::throw_no_value();
+    }
+  }
+}
+
+template <class Yield, class Send>
+template <std::ranges::input_range Range>
+requires(!detail::is_generator<std::remove_cvref_t<Range>> &&
+         !detail::next_iterator<Range>) void yielder<Yield, Send>::from(Range&& range) {
+  const detail::delegation_scope scope(*this, detail::foreign_delegate);
+  // The elements of a container that was given away are moved out of it.
+  constexpr bool given_away = !std::is_reference_v<Range> && !std::ranges::view<Range>;
+  for (auto&& element : range) {
+    detail::item_slot<Yield> slot;
+    void* const word = detail::yield_word(*this, slot.fill([&]() -> decltype(auto) {
+      if constexpr (given_away && !std::is_reference_v<Yield>) {
+        return std::move(element);
+      } else {
+        return std::forward<decltype(element)>(element);
+      }
+    }));
+    if (word == static_cast<void*>(this)) {
+      detail::raise_pending(*this);
+    }
+    if constexpr (!std::is_void_v<Send>) {
+      if (word != nullptr && !detail::is_none(*static_cast<Send*>(word))) {
+        detail::throw_has_no_send(typeid(Range));
+      }
+    }
+  }
+}
+
+}  // namespace KRAIT_BACKEND
+}  // namespace krait

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// The portable switch: Boost.Context's jump_fcontext, out of line, saving every callee-saved register and the
+// floating-point control words.
+//
+// jump_fcontext tells the side that is *entered* how to get back to the side that left, and carries one word.
+// krait's jump() wants that written to the record of the side that left. So the word is the address of that
+// record, and what is to be told besides stands in record words that only the native backend needs.
+
+#include <boost/context/detail/fcontext.hpp>
+
+#include "krait/detail/registers.hpp"
+
+namespace krait::detail {
+inline namespace fcontext {
+
+/// On arrival: completes the record of the side that left, and returns the word it sent.
+[[gnu::always_inline]] inline void* arrive(boost::context::detail::transfer_t from) noexcept {
+  auto* const left = static_cast<registers*>(from.data);
+  left->resume_at = from.fctx;
+  return left->stack_pointer;  // "word"
+}
+
+/// Leaves here, to be continued through `save`, and continues `load` at `target`. Returns the word sent by
+/// the jump that comes back.
+[[gnu::always_inline]] inline void* jump(registers& save, const registers& load, void* target,
+                                         void* word) noexcept {
+  save.stack_pointer = word;
+  save.base = const_cast<registers*>(&load);  // read by start() only
+  return arrive(boost::context::detail::jump_fcontext(target, &save));
+}
+
+/// Continues `load` at `target` for good: there is no way back.
+[[noreturn]] inline void jump_for_good(const registers& load, void* target, void* word) noexcept {
+  registers nowhere;
+  jump(nowhere, load, target, word);
+  __builtin_unreachable();
+}
+
+/// Where a new stack begins. Its own record holds the entry function and the record to hand it.
+[[noreturn]] inline void start(boost::context::detail::transfer_t from) noexcept {
+  const auto& self = *static_cast<const registers*>(static_cast<registers*>(from.data)->base);
+  auto& caller = *static_cast<registers*>(self.frame_pointer);
+  const auto entry = reinterpret_cast<void (*)(registers&)>(self.base);
+  arrive(from);
+  entry(caller);
+  __builtin_unreachable();
+}
+
+/// Makes `self` such that the first jump to it calls `entry(caller)` on the stack that ends below `top`
+/// (16-byte aligned). `caller` is the record that jump will save to.
+inline void prepare(registers& self, registers& caller, void* top, std::size_t size,
+                    void (*entry)(registers&)) noexcept {
+  self.frame_pointer = &caller;
+  self.resume_at = boost::context::detail::make_fcontext(top, size, &start);
+  self.base = reinterpret_cast<void*>(entry);
+}
+
+}  // namespace fcontext
+}  // namespace krait::detail

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// The frame: all there is of a generator, at the top of its own stack, so that a generator is one allocation.
+//
+// Delegation (`yield.from`) to a generator that was moved in makes a chain. Its root is the generator that
+// the user holds, its leaf the innermost one, which is where the chain really is suspended:
+//
+//      generator --> root -- delegate --> child -- delegate --> leaf
+//                    | ^ <- delegator --      <- delegator --    | ^
+//                    | +--------------------------- root --------+ |
+//                    +------------------------------ leaf ---------+
+//
+// To resume the root is to resume the leaf, whose `yield` goes straight back to the root's resumer: an item
+// costs the same at any depth. Only the leaf's context knows the resumer; it is handed over when the chain
+// grows or shrinks. The frames between are not touched until the frame below them ends, or GeneratorExit is
+// to be raised in them: that goes level by level, each closing what it delegates to first, as in Python.
+
+#include <cstddef>
+#include <exception>
+#include <string>
+#include <string_view>
+#include <typeinfo>
+
+#include "krait/context.hpp"
+#include "krait/exceptions.hpp"
+#include "krait/stack.hpp"
+
+namespace krait {
+
+/// Python: inspect.getgeneratorstate().
+enum class generator_state : unsigned char {
+  created,    ///< nothing of the body has run
+  running,    ///< the body, or something that it called, is running
+  suspended,  ///< at a `yield`
+  closed,     ///< returned, raised or was closed
+};
+
+namespace detail {
+
+enum class stage : unsigned char {
+  created,
+  started,
+  returned,  ///< ended by returning a value
+  raised,    ///< ended by an exception
+  exited,    ///< ended by a generator_exit
+  discarded  ///< ended without having started
+};
+
+struct frame : context {
+  frame* leaf = this;
+  frame* root = this;
+  frame* delegator = nullptr;
+  const frame* delegate =
+      nullptr;  ///< whom it delegates to, moved in or not; `foreign_delegate` if no generator
+
+  /// What is to be raised at the `yield` (none: a new generator_exit) or, once ended, what the body raised.
+  std::exception_ptr exception;
+
+  std::size_t room = 0;  ///< bytes of stack below this frame; 0 when evicted
+  const char* name = "";
+  detail::stage stage = stage::created;
+  bool owns_name = false;
+  bool outcome_pending = false;  ///< ended, and nobody has been told yet
+  bool orphaned = false;         ///< its generator was destroyed while it ran: frees itself at the end
+  bool evicted = false;          ///< runs for an orphan: its next `yield` is to raise generator_exit
+  bool exit_raised = false;      ///< evicted, and told so
+
+  stack memory;
+  void* fiber = nullptr;           ///< ThreadSanitizer's
+  stack_source* source = nullptr;  ///< null: the default pool
+
+  /// Runs the body and leaves for good, or destroys a body that never started.
+  void (*body_operation)(frame&, bool run) = nullptr;
+
+  frame() = default;
+  frame(const frame&) = delete;
+  frame& operator=(const frame&) = delete;
+  ~frame();
+
+  generator_state state() const noexcept {
+    return stage == stage::created   ? generator_state::created
+           : stage != stage::started ? generator_state::closed
+           : leaf->resumable()       ? generator_state::suspended
+                                     : generator_state::running;
+  }
+
+  /// Does the caller run on this frame's stack?
+  [[gnu::always_inline]] bool runs_here() const noexcept {
+    return static_cast<std::size_t>(reinterpret_cast<const char*>(this) -
+                                    static_cast<const char*>(current_stack_pointer())) < room;
+  }
+
+  /// "<generator object NAME at 0x...>"
+  std::string repr() const;
+
+  void rename(std::string_view new_name);
+
+  /// Destroys a body that has not started, with all that it owns.
+  void discard() noexcept;
+
+  /// Splits the chain below this root: what it delegates to becomes a root itself. Constant in depth, as the
+  /// frames further down are left with a stale root: the caller must raise_exit() in the child, which splits
+  /// in turn.
+  void detach_delegate() noexcept;
+
+  /// Makes `child`, a suspended or new root, the delegate of this leaf.
+  void attach_delegate(frame& child) noexcept;
+};
+
+/// Stands for whatever is delegated to and is no generator.
+extern const frame foreign_delegate;
+
+/// Raises what frame::exception says, on the frame's own stack.
+[[noreturn]] void raise_pending(frame& self);
+
+[[noreturn]] void throw_already_executing();
+[[noreturn]] void throw_moved_from();
+[[noreturn]] void throw_not_just_started();
+[[noreturn]] void throw_cannot_send_none();
+[[noreturn]] void throw_no_value();
+[[noreturn]] void throw_no_exception();
+[[noreturn]] void throw_yield_elsewhere();
+[[noreturn]] void throw_body_too_large(std::size_t needed, std::size_t size);
+[[noreturn]] void throw_has_no_send(const std::type_info& type);
+
+std::exception_ptr already_executing();
+std::exception_ptr ignored_exit();
+
+/// "generator raised StopIteration", caused by the exception being handled (PEP 479).
+std::exception_ptr stop_iteration_escaped() noexcept;
+
+/// Is it a generator_exit?
+bool is_generator_exit(const std::exception_ptr& exception) noexcept;
+
+/// A thread was cancelled or exited inside a body. Says so and aborts.
+[[noreturn]] void forced_unwind_reached_base(const frame& self) noexcept;
+
+/// Tells the unraisable hook of what came up while a destructor closed `self`.
+void report_ignored_while_closing(const frame& self, std::exception_ptr exception) noexcept;
+
+/// dump_generators() knows of `self` from now on, or no longer.
+void enlist(frame& self);
+void delist(frame& self) noexcept;
+
+stack allocate_stack(stack_source* source);
+
+/// Gives the memory of a frame, already destroyed, back to where it came from.
+void release_stack(stack memory, stack_source* source) noexcept;
+
+}  // namespace detail
+}  // namespace krait

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// The inner workings of krait::generator: birth, death and the rare paths. Included at the end of
+// generator.hpp.
+
+#include <functional>
+
+#if defined(__GLIBCXX__)
+#include <cxxabi.h>
+#endif
+
+namespace krait {
+
+namespace detail {
+
+/// A value that is to be delivered and yet stay for result(), if its type allows that.
+template <class T>
+T copy_or_take(std::optional<T>& value) {
+  if constexpr (std::copy_constructible<T>) {
+    return *value;
+  } else {
+    T taken = std::move(*value);
+    value.reset();
+    return taken;
+  }
+}
+
+}  // namespace detail
+
+inline namespace KRAIT_BACKEND {
+
+// The body lives beside its frame, at the top of the stack it runs on:
+//
+//      memory.top()  -> +---------------------------+
+//                       | address of the frame      |  for dump_generators()
+//                       | body, with its captures   |
+//                       | result                    |
+//                       | frame: contexts, chain    |
+//                       +---------------------------+ <- the frame's address, 64-byte aligned; first stack
+//                       pointer | frames of the body  v     |
+//      memory.limit  -> +---------------------------+
+//                       | guard                     |
+template <class Yield, class Send, class Return>
+template <class Body>
+struct generator<Yield, Send, Return>::frame_with_body final : frame_type {
+  union {
+    Body body;  // destroyed when it has run, or is known never to
+  };
+
+  template <class B>
+  explicit frame_with_body(B&& callable) : body(std::forward<B>(callable)) {}
+  ~frame_with_body() {}
+
+  static void enter(detail::registers& caller) noexcept {
+    detail::sanitizers_entered();
+    auto& self = reinterpret_cast<detail::context&>(caller);
+    operate(static_cast<detail::frame&>(self), true);
+  }
+
+  static void operate(detail::frame& base, bool run) noexcept {
+    auto& self = static_cast<frame_with_body&>(static_cast<yielder<Yield, Send>&>(base));
+    if (!run) {
+      self.body.~Body();
+      return;
+    }
+    self.stage = detail::stage::started;
+    detail::stage ended = detail::stage::raised;
+    try {
+      yielder<Yield, Send>& yield = self;
+      if constexpr (returns) {
+        self.result.emplace(std::invoke(self.body, yield));
+      } else {
+        std::invoke(self.body, yield);
+      }
+      ended = detail::stage::returned;
+    } catch (const generator_exit&) {
+      self.exception = std::current_exception();
+      ended = detail::stage::exited;
+    } catch (const stop_iteration<>&) {
+      self.exception = detail::stop_iteration_escaped();
+#if defined(__GLIBCXX__)
+    } catch (abi::__forced_unwind&) {
+      detail::forced_unwind_reached_base(self);
+#endif
+    } catch (...) {
+      self.exception = std::current_exception();
+    }
+    self.body.~Body();
+    self.stage = ended;
+    self.outcome_pending = true;
+    detail::leave_for_good(self);
+  }
+};
+
+template <class Yield, class Send, class Return>
+template <class Body>
+auto generator<Yield, Send, Return>::make(stack_source* source, Body&& body, const char* name)
+    -> frame_type* {
+  using frame_with = frame_with_body<std::decay_t<Body>>;
+  static constexpr std::size_t least_room = 2048;  // for the body's own frames
+  static constexpr std::size_t overhead =
+      sizeof(void*) + alignof(frame_with) + sizeof(frame_with) + least_room;
+
+  const stack memory = detail::allocate_stack(source);
+  if (memory.size < overhead) [[unlikely]] {
+    detail::release_stack(memory, source);
+    detail::throw_body_too_large(overhead, memory.size);
+  }
+  const auto top = reinterpret_cast<std::uintptr_t>(memory.top()) - sizeof(void*) - sizeof(frame_with);
+  std::byte* const place = memory.top() - sizeof(void*) - sizeof(frame_with) - top % alignof(frame_with);
+
+  frame_with* self;
+  try {
+    self = ::new (place) frame_with(std::forward<Body>(body));
+  } catch (...) {
+    detail::release_stack(memory, source);
+    throw;
+  }
+  self->room = static_cast<std::size_t>(place - memory.limit);
+  self->name = name;
+  self->memory = memory;
+  self->source = source;
+  self->body_operation = &frame_with::operate;
+  try {
+    detail::enlist(*self);
+  } catch (...) {
+    self->discard();
+    self->~frame_with();
+    detail::release_stack(memory, source);
+    throw;
+  }
+  detail::prepare(*self, memory, place, &frame_with::enter);
+  self->fiber = self->own_stack.fiber;
+  return self;
+}
+
+template <class Yield, class Send, class Return>
+void generator<Yield, Send, Return>::destroy(frame_type& self) noexcept {
+  const stack memory = self.memory;
+  stack_source* const source = self.source;
+  void* const fiber = self.fiber;
+  detail::delist(self);
+  self.~frame_type();
+  detail::sanitizers_release(memory, fiber);
+  detail::release_stack(memory, source);
+}
+
+template <class Yield, class Send, class Return>
+void generator<Yield, Send, Return>::drop() noexcept {
+  if (frame_ == nullptr) {
+    return;
+  }
+  frame_type& self = *std::exchange(frame_, nullptr);
+  switch (self.state()) {
+    case generator_state::running:
+      drop_running(self);
+      return;
+    case generator_state::created:
+      self.discard();
+      break;
+    case generator_state::suspended:
+      if (detail::raise_exit(self) != nullptr) {
+        detail::report_ignored_while_closing(self, detail::ignored_exit());
+        return;  // its frames live on
+      }
+      if (self.stage == detail::stage::raised) {
+        detail::report_ignored_while_closing(self, self.exception);
+      }
+      break;
+    case generator_state::closed:
+      break;
+  }
+  destroy(self);
+}
+
+template <class Yield, class Send, class Return>
+void generator<Yield, Send, Return>::drop_running(frame_type& self) noexcept {
+  // From the frame that runs up to this one, nobody is to yield any more.
+  for (detail::frame* inner = self.leaf;; inner = inner->delegator) {
+    inner->evicted = true;
+    inner->room = 0;
+    if (inner == &self) {
+      break;
+    }
+  }
+  self.orphaned = true;
+  detail::report_ignored_while_closing(self, detail::already_executing());
+}
+
+template <class Yield, class Send, class Return>
+auto generator<Yield, Send, Return>::raise(std::exception_ptr exception) -> outcome {
+  frame_type& self = checked();
+  if (exception == nullptr) {
+    detail::throw_no_exception();
+  }
+  switch (self.state()) {
+    case generator_state::running:
+      detail::throw_already_executing();
+    case generator_state::created:
+      self.discard();
+      [[fallthrough]];
+    case generator_state::closed:
+      std::rethrow_exception(std::move(exception));
+    case generator_state::suspended:
+      break;
+  }
+  if (self.leaf != &self && detail::is_generator_exit(exception)) {
+    return {self, detail::raise_exit(self, std::move(exception))};
+  }
+  return {self, detail::raise_in_leaf(self, std::move(exception))};
+}
+
+template <class Yield, class Send, class Return>
+auto generator<Yield, Send, Return>::close() -> close_type {
+  frame_type& self = checked();
+  switch (self.state()) {
+    case generator_state::running:
+      detail::throw_already_executing();
+    case generator_state::created:
+      self.discard();
+      [[fallthrough]];
+    case generator_state::closed:
+      return close_type();
+    case generator_state::suspended:
+      break;
+  }
+  if (detail::raise_exit(self) != nullptr) {
+    std::rethrow_exception(detail::ignored_exit());
+  }
+  if (self.stage == detail::stage::exited) {
+    self.exception = nullptr;
+  }
+  const bool returned = self.stage == detail::stage::returned && !self.orphaned;
+  take_end(self);
+  if constexpr (returns) {
+    return returned ? close_type(detail::copy_or_take(self.result)) : std::nullopt;
+  }
+}
+
+template <class Yield, class Send, class Return>
+void generator<Yield, Send, Return>::take_end(frame_type& self) {
+  self.outcome_pending = false;
+  std::exception_ptr exception = std::exchange(self.exception, nullptr);
+  if (self.orphaned && self.stage != detail::stage::started) {
+    if (self.stage == detail::stage::exited) {
+      exception = nullptr;  // as if closed
+    }
+    destroy(self);
+  }
+  if (exception != nullptr) {
+    std::rethrow_exception(exception);
+  }
+}
+
+template <class Yield, class Send, class Return>
+Return generator<Yield, Send, Return>::delegated_value(frame_type& self, bool fresh) {
+  if constexpr (returns) {
+    if (fresh) {
+      return detail::copy_or_take(self.result);
+    } else if constexpr (detail::has_none<Return>) {
+      return none_traits<Return>::none();
+    } else {
+      detail::throw_no_value();
+    }
+  }
+}
+
+template <class Yield, class Send, class Return>
+void generator<Yield, Send, Return>::raise_end(frame_type& self) {
+  const bool fresh = self.outcome_pending && !self.orphaned;
+  take_end(self);
+  if constexpr (returns) {
+    if (fresh) {
+      throw stop_iteration<Return>(detail::copy_or_take(self.result));
+    }
+  }
+  static_cast<void>(fresh);
+  throw stop_iteration<Return>();
+}
+
+}  // namespace KRAIT_BACKEND
+}  // namespace krait

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// The native switch on x86-64 System V, inlined into its callers.
+//
+// There is no saving and restoring of the eleven registers an out-of-line switch would have to care for. The
+// asm statement declares them clobbered, and the compiler spills the few that hold something live. What is
+// left is to write down where and with which stack to continue here, and to jump to where the other side
+// wrote the same:
+//
+//        save  ->  frame_pointer  resume_at  stack_pointer  base          load  ->  ...
+//                    rbp            1f          rsp          rbx                     `-> rbp rbx rsp, jmp
+//
+// * Nothing is pushed, neither on the old stack nor on the new: no red zone to step over, nothing to align.
+// * rbp cannot be declared clobbered (it may be the frame pointer). rbx may be the base pointer of a
+// realigned
+//   frame in LLVM, which then ignores the clobber without a word. So both are carried by hand.
+// * mxcsr and the x87 control word, which the ABI calls callee-saved, are left alone: a rounding mode set in
+// a
+//   generator stays set in its resumer, as it does across a function call.
+// * On arrival: rdi holds the word that was sent, rdx points to the record that was loaded (the first entry
+// in
+//   asm/x86_64_sysv.S does not need it), rbp, rbx and rsp are as they were left; all else is undefined.
+
+#include "krait/detail/registers.hpp"
+
+#if defined(__AVX512F__)
+#define KRAIT_CLOBBERS_AVX512                                                                          \
+  , "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26", \
+      "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7"
+#else
+#define KRAIT_CLOBBERS_AVX512
+#endif
+
+// With -fcf-protection every target of an indirect jump must be marked. A no-op without the hardware.
+#if defined(__CET__) && (__CET__ & 1)
+#define KRAIT_LANDING_PAD "endbr64\n\t"
+#else
+#define KRAIT_LANDING_PAD ""
+#endif
+
+extern "C" [[noreturn]] void krait_native_start() noexcept;  // asm/x86_64_sysv.S; jumped to, never called
+
+namespace krait::detail {
+inline namespace native {
+
+/// Leaves here, to be continued through `save`, and continues `load` at `target`. Returns the word sent by
+/// the jump that comes back.
+[[gnu::always_inline]] inline void* jump(registers& save, const registers& load, void* target,
+                                         void* word) noexcept {
+  registers* from = &save;
+  const registers* to = &load;
+  asm volatile(
+      "leaq 1f(%%rip), %%rax\n\t"
+      "movq %%rbp, 0(%%rsi)\n\t"
+      "movq %%rax, 8(%%rsi)\n\t"
+      "movq %%rsp, 16(%%rsi)\n\t"
+      "movq %%rbx, 24(%%rsi)\n\t"
+      "movq 0(%%rdx), %%rbp\n\t"
+      "movq 24(%%rdx), %%rbx\n\t"
+      "movq 16(%%rdx), %%rsp\n\t"
+      "jmp *%%rcx\n"
+      "1:\n\t" KRAIT_LANDING_PAD
+      : "+D"(word), "+S"(from), "+d"(to), "+c"(target)
+      :
+      : "rax", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory", "cc", "xmm0", "xmm1", "xmm2",
+        "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14",
+        "xmm15", "mm0", "mm1", "mm2", "mm3", "mm4", "mm5", "mm6", "mm7", "st", "st(1)", "st(2)", "st(3)",
+        "st(4)", "st(5)", "st(6)", "st(7)" KRAIT_CLOBBERS_AVX512);
+  return word;
+}
+
+/// Continues `load` at `target` for good: there is no way back.
+[[noreturn, gnu::always_inline]] inline void jump_for_good(const registers& load, void* target,
+                                                           void* word) noexcept {
+  asm volatile(
+      "movq 0(%%rdx), %%rbp\n\t"
+      "movq 24(%%rdx), %%rbx\n\t"
+      "movq 16(%%rdx), %%rsp\n\t"
+      "jmp *%%rcx"
+      :
+      : "D"(word), "d"(&load), "c"(target)
+      : "memory");
+  __builtin_unreachable();
+}
+
+/// Makes `start` such that the first jump to it calls `entry(caller)` on the stack that ends below `top`
+/// (16-byte aligned). `caller` is the record that jump will save to.
+inline void prepare(registers& start, registers& caller, void* top, std::size_t,
+                    void (*entry)(registers&)) noexcept {
+  start.frame_pointer = &caller;
+  start.resume_at = reinterpret_cast<void*>(&krait_native_start);
+  start.stack_pointer = top;
+  start.base = reinterpret_cast<void*>(entry);
+}
+
+}  // namespace native
+}  // namespace krait::detail
+
+#undef KRAIT_CLOBBERS_AVX512
+#undef KRAIT_LANDING_PAD

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <exception>
+#include <functional>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+namespace krait {
+
+/// Raised by `next`, `send` and `throw_` when the body has returned. Python: StopIteration.
+///
+/// `stop_iteration<R>` carries the value that the body returned and derives from `stop_iteration<>`, which
+/// can be caught without knowing R. Let out of a generator's body it becomes a runtime_error (PEP 479).
+template <class R = void>
+class stop_iteration;
+
+template <>
+class stop_iteration<void> : public std::exception {
+ public:
+  const char* what() const noexcept override { return "StopIteration"; }
+};
+
+template <class R>
+class stop_iteration : public stop_iteration<> {
+ public:
+  /// Without a value: the generator had already finished. The value is delivered once.
+  stop_iteration() = default;
+  explicit stop_iteration(R value) : value_(std::move(value)) {}
+
+  bool has_value() const noexcept { return value_.has_value(); }
+
+  /// Python: `StopIteration.value`.
+  /// Throws std::bad_optional_access when there is none.
+  R& value() & { return value_.value(); }
+  const R& value() const& { return value_.value(); }
+  R&& value() && { return std::move(value_).value(); }
+
+ private:
+  std::optional<R> value_;
+};
+
+/// Raised at the suspended `yield` of a generator that is being closed. Python: GeneratorExit.
+///
+/// Not a std::exception, as GeneratorExit is no Exception: `catch (const std::exception&)` lets it pass.
+/// A body may catch it to clean up, and should then return or rethrow it.
+class generator_exit {
+ public:
+  generator_exit() = default;
+  generator_exit(const generator_exit&) = default;
+  generator_exit& operator=(const generator_exit&) = default;
+  virtual ~generator_exit();
+  virtual const char* what() const noexcept;
+};
+
+/// Python: RuntimeError. A cause (`raise ... from`) is kept as a std::nested_exception.
+class runtime_error : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// Python: ValueError.
+class value_error : public std::invalid_argument {
+ public:
+  using std::invalid_argument::invalid_argument;
+};
+
+/// Python: TypeError.
+class type_error : public std::invalid_argument {
+ public:
+  using std::invalid_argument::invalid_argument;
+};
+
+/// Python: AttributeError.
+class attribute_error : public std::logic_error {
+ public:
+  using std::logic_error::logic_error;
+};
+
+/// An exception that had nowhere to go: raised while a destructor was closing a generator.
+struct unraisable {
+  std::exception_ptr exception;
+  std::string message;  ///< "Exception ignored while closing generator <generator object NAME at 0x...>"
+};
+
+using unraisable_hook = std::function<void(const unraisable&)>;
+
+/// Sets what is called with exceptions that a destructor cannot raise, and returns the hook that was set
+/// before (empty: the default). An empty hook restores the default, which writes the message and the
+/// exception to stderr. An exception out of the hook is reported to stderr and goes no further. Any thread
+/// may call it; the hook runs on the thread that destroys the generator. Python: sys.unraisablehook.
+unraisable_hook set_unraisable_hook(unraisable_hook hook);
+
+namespace detail {
+
+/// Reports `exception` to the unraisable hook. Never throws.
+void report_unraisable(std::exception_ptr exception, std::string message) noexcept;
+
+/// "Type: text" of an exception, as the last line of a traceback would have it.
+std::string describe(const std::exception_ptr& exception);
+
+/// The name of a type as a user wrote it.
+std::string type_name(const std::type_info& type);
+
+}  // namespace detail
+}  // namespace krait

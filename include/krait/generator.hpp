@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <iosfwd>
+#include <iterator>
+#include <memory>
+#include <new>
+#include <optional>
+#include <ranges>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "krait/detail/frame.hpp"
+#include "krait/detail/none.hpp"
+#include "krait/exceptions.hpp"
+#include "krait/stack.hpp"
+#include "krait/step.hpp"
+#include "krait/yielder.hpp"
+
+namespace krait {
+inline namespace KRAIT_BACKEND {
+
+/// A function that can be suspended in the midst of its work, on a stack of its own. Python: a generator
+/// object, typing.Generator[Yield, Send, Return], with `void` for None.
+///
+/// * Yield: what the body yields; a value (also move-only), `T&`, `const T&` or `void`.
+/// * Send: what `send` takes and `yield` returns. `next()` sends None, which a Send must be able to say to be
+///   used beyond the first item: void, std::optional, a pointer, std::monostate, or a type with none_traits.
+/// * Return: what the body returns.
+///
+/// Made from a callable that takes a `yielder<Yield, Send>&`; none of it runs before the first `next`, `send`
+/// or loop. Move-only, an input range and a view. It may be resumed by any thread, but by one at a time.
+/// Whatever is called on it while it runs (by its own body) throws value_error `generator already executing`,
+/// and on one that was moved from, value_error; both change nothing.
+template <class Yield, class Send = void, class Return = void>
+class [[nodiscard]] generator {
+  static_assert(!std::is_reference_v<Send> && !std::is_reference_v<Return>,
+                "a generator sends and returns values: use a pointer or std::reference_wrapper");
+
+ public:
+  class iterator;
+  using yield_type = Yield;
+  using send_type = Send;
+  using return_type = Return;
+  using step_type = krait::step<Yield, Return>;
+  using close_type = std::conditional_t<std::is_void_v<Return>, void, std::optional<Return>>;
+
+  /// Makes a generator that will run `body(yielder)`. `name` is for messages; it must outlive the generator,
+  /// and is by default the name of the function that this constructor is used in.
+  ///
+  /// Throws std::bad_alloc when there is no stack; value_error when `body` (with its captures) is too large
+  /// for the stack it is to live on; what moving `body` throws.
+  template <class Body>
+  requires detail::body_of<Body, yielder<Yield, Send>, Return> generator(
+      Body&& body, const char* name = __builtin_FUNCTION())  // NOLINT(google-explicit-constructor)
+      : frame_(make(nullptr, std::forward<Body>(body), name)) {}
+
+  /// On a stack from `source`, which must outlive the generator.
+  template <class Body>
+  requires detail::body_of<Body, yielder<Yield, Send>, Return> generator(
+      std::allocator_arg_t, stack_source& source, Body&& body, const char* name = __builtin_FUNCTION())
+      : frame_(make(&source, std::forward<Body>(body), name)) {}
+
+  /// On a stack of the given size, from a pool that all generators with these options share.
+  template <class Body>
+  requires detail::body_of<Body, yielder<Yield, Send>, Return> generator(
+      std::allocator_arg_t, const stack_options& options, Body&& body,
+      const char* name = __builtin_FUNCTION())
+      : frame_(make(&detail::shared_pool(options), std::forward<Body>(body), name)) {}
+
+  generator(generator&& other) noexcept : frame_(std::exchange(other.frame_, nullptr)) {}
+
+  /// Destroys what this was before. Throws value_error, with nothing moved, if that is running.
+  generator& operator=(generator&& other) {
+    if (this != &other) {
+      if (frame_ != nullptr && frame_->state() == generator_state::running) {
+        detail::throw_already_executing();
+      }
+      drop();
+      frame_ = std::exchange(other.frame_, nullptr);
+    }
+    return *this;
+  }
+
+  /// Closes the generator. What `close` would throw goes to the unraisable hook instead. If the body yields
+  /// in answer, that is reported, and the stack is not reused, as its frames are alive. If it is running,
+  /// that is reported, its next `yield` raises generator_exit, and it is freed when it ends. Python:
+  /// finalisation.
+  ~generator() { drop(); }
+
+  /// Runs the body to the next `yield` and returns what that yields. Python: `next(g)`.
+  ///
+  /// Throws stop_iteration<Return> when the body returns (without a value if it had ended before); what
+  /// leaves the body; runtime_error if that is a stop_iteration; type_error, with nothing changed, at a
+  /// `yield` that cannot be sent None.
+  Yield next() { return yielded(advance()); }
+
+  /// Resumes the pending `yield`, which returns `value`. Python: `g.send(value)`.
+  ///
+  /// Throws as next(); type_error if the generator has not started (only None can be sent then).
+  template <class S = Send>
+  requires(!std::is_void_v<S>) Yield send(std::type_identity_t<S> value) {
+    return yielded(advance_with_value(value));
+  }
+
+  /// Raises `exception` at the pending `yield`, and runs on to the next. Python: `g.throw(exception)`.
+  ///
+  /// Throws as next(). Before the start and after the end nothing of the body runs: the generator is closed,
+  /// and `exception` itself comes out. type_error if it is null.
+  Yield throw_(std::exception_ptr exception) { return yielded(raise(std::move(exception))); }
+
+  template <class Exception>
+  requires(!std::convertible_to<Exception, std::exception_ptr>) Yield throw_(Exception&& exception) {
+    return throw_(std::make_exception_ptr(std::forward<Exception>(exception)));
+  }
+
+  /// Raises generator_exit at the pending `yield`, for the body to clean up and end. Returns what the body
+  /// returned, if it did. Python: `g.close()`.
+  ///
+  /// Throws runtime_error `generator ignored GeneratorExit` if the body yields instead; it stays suspended
+  /// there, and usable. Whatever else leaves the body comes out.
+  close_type close();
+
+  /// As next(), send() and throw_(), but the end is a result and no exception. Python: PyIter_Send.
+  step_type resume() { return stepped(advance()); }
+
+  template <class S = Send>
+  requires(!std::is_void_v<S>) step_type resume(std::type_identity_t<S> value) {
+    return stepped(advance_with_value(value));
+  }
+
+  step_type resume_with(std::exception_ptr exception) { return stepped(raise(std::move(exception))); }
+
+  /// A loop goes on where the generator stands. The body runs when the iterator is compared or read, not
+  /// before: breaking off, or `std::views::take(n)`, computes no item too many. Python: `for x in g`.
+  iterator begin() requires(!std::is_void_v<Yield>) { return iterator(checked()); }
+
+  std::default_sentinel_t end() const noexcept requires(!std::is_void_v<Yield>) {
+    return std::default_sentinel;
+  }
+
+  /// Python: inspect.getgeneratorstate(g).
+  generator_state state() const { return checked().state(); }
+  bool running() const { return state() == generator_state::running; }
+  bool suspended() const { return state() == generator_state::suspended; }
+  bool done() const { return state() == generator_state::closed; }
+
+  /// What the body returned; null if it has not. Stays valid until the generator is moved to or destroyed. A
+  /// Return that cannot be copied is no longer here after next(), send(), throw_() or close() have delivered
+  /// it.
+  const Return* result() const requires(!std::is_void_v<Return>) {
+    const frame_type& self = checked();
+    return self.result.has_value() ? &*self.result : nullptr;
+  }
+
+  /// Is it suspended within a `yield.from`? Python: `g.gi_yieldfrom is not None`.
+  bool yielding_from() const {
+    const frame_type& self = checked();
+    return self.delegate != nullptr && self.state() == generator_state::suspended;
+  }
+
+  /// Python: `g.__name__`.
+  std::string_view name() const { return checked().name; }
+
+  /// Throws std::bad_alloc.
+  void set_name(std::string_view name) { checked().rename(name); }
+
+  /// "<generator object NAME at 0x...>". Python: repr(g).
+  std::string repr() const { return checked().repr(); }
+
+ private:
+  template <class, class>
+  friend class yielder;
+
+  struct nothing {};
+  static constexpr bool returns = !std::is_void_v<Return>;
+
+  struct frame_type : yielder<Yield, Send> {
+    [[no_unique_address]] std::conditional_t<returns, std::optional<Return>, nothing> result;
+  };
+
+  template <class Body>
+  struct frame_with_body;
+
+  template <class Body>
+  static frame_type* make(stack_source* source, Body&& body, const char* name);
+
+  /// Frees a frame that has ended.
+  static void destroy(frame_type& self) noexcept;
+
+  void drop() noexcept;
+  static void drop_running(frame_type& self) noexcept;
+
+  frame_type& checked() const {
+    if (frame_ == nullptr) [[unlikely]] {
+      detail::throw_moved_from();
+    }
+    return *frame_;
+  }
+
+  /// What the resumption functions have in common: the address of what was yielded, or null at the end. The
+  /// generator may be gone afterwards, destroyed by its own body, so what follows is up to the frame.
+  struct outcome {
+    frame_type& self;
+    void* item;
+  };
+
+  [[gnu::always_inline]] static outcome advance(frame_type& self, void* word = nullptr) {
+    if constexpr (!detail::has_none<Send>) {
+      if (word == nullptr && self.state() == generator_state::suspended) [[unlikely]] {
+        detail::throw_cannot_send_none();
+      }
+    }
+    return {self, detail::advance(self, word)};
+  }
+
+  [[gnu::always_inline]] outcome advance() { return advance(checked()); }
+
+  template <class S>
+  [[gnu::always_inline]] outcome advance_with_value(S& value) {
+    frame_type& self = checked();
+    if (self.stage == detail::stage::created && !detail::is_none(value)) [[unlikely]] {
+      detail::throw_not_just_started();
+    }
+    return {self, detail::advance(self, &value)};
+  }
+
+  outcome raise(std::exception_ptr exception);
+
+  [[gnu::always_inline]] static Yield yielded(outcome made) {
+    if (made.item == nullptr) [[unlikely]] {
+      raise_end(made.self);
+    }
+    if constexpr (!std::is_void_v<Yield>) {
+      return static_cast<Yield&&>(*static_cast<std::remove_reference_t<Yield>*>(made.item));
+    }
+  }
+
+  static step_type stepped(outcome made) {
+    const Return* result = nullptr;
+    if (made.item == nullptr) [[unlikely]] {
+      const bool fresh = made.self.outcome_pending;
+      const bool orphaned = made.self.orphaned;
+      take_end(made.self);
+      if constexpr (returns) {
+        result = fresh && !orphaned ? &*made.self.result : nullptr;
+      }
+    }
+    if constexpr (std::is_void_v<Yield>) {
+      return {static_cast<std::byte*>(made.item), result};
+    } else {
+      return {static_cast<std::remove_reference_t<Yield>*>(made.item), result};
+    }
+  }
+
+  /// Takes note of an end: throws what the body raised, does nothing if it returned or had ended before. An
+  /// orphan is freed.
+  static void take_end(frame_type& self);
+
+  /// The end as an exception: what the body raised, or stop_iteration with what it returned.
+  [[noreturn, gnu::noinline, gnu::cold]] static void raise_end(frame_type& self);
+
+  /// What a delegation to `self`, which has ended, evaluates to. `fresh`: it has ended just now.
+  static Return delegated_value(frame_type& self, bool fresh);
+
+  frame_type* frame_;
+};
+
+/// Move-only, and lazy: see generator::begin().
+template <class Yield, class Send, class Return>
+class generator<Yield, Send, Return>::iterator {
+  using object = std::conditional_t<std::is_void_v<Yield>, std::byte, std::remove_reference_t<Yield>>;
+
+ public:
+  using iterator_concept = std::input_iterator_tag;
+  using value_type = std::remove_cv_t<object>;
+  using reference = std::conditional_t<std::is_void_v<Yield>, std::byte&, std::add_rvalue_reference_t<Yield>>;
+  using difference_type = std::ptrdiff_t;
+
+  iterator(iterator&& other) noexcept = default;
+  iterator& operator=(iterator&& other) noexcept = default;
+
+  /// Throws what leaves the body.
+  reference operator*() const {
+    fetch_if_due();
+    return static_cast<reference>(*item_);
+  }
+
+  iterator& operator++() {
+    fetch_if_due();
+    due_ = true;
+    return *this;
+  }
+  void operator++(int) { ++*this; }
+
+  /// Runs the body, if the next item has not been computed yet. Throws what leaves the body.
+  friend bool operator==(const iterator& it, std::default_sentinel_t) {
+    it.fetch_if_due();
+    return it.item_ == nullptr;
+  }
+
+ private:
+  friend class generator;
+  explicit iterator(frame_type& self) noexcept : frame_(&self) {}
+
+  [[gnu::always_inline]] void fetch_if_due() const {
+    if (due_) {
+      due_ = false;
+      item_ = static_cast<object*>(advance(*frame_).item);
+      if (item_ == nullptr) [[unlikely]] {
+        take_end(*frame_);
+      }
+    }
+  }
+
+  frame_type* frame_;
+  mutable object* item_ = nullptr;
+  mutable bool due_ = true;
+};
+
+/// Python: `next(g)`.
+template <class Y, class S, class R>
+Y next(generator<Y, S, R>& self) {
+  return self.next();
+}
+
+/// The next item, or `fallback` at the end. Python: `next(g, fallback)`. Throws what leaves the body.
+template <class Y, class S, class R>
+requires(!std::is_void_v<Y>) Y next(generator<Y, S, R>& self, std::type_identity_t<Y> fallback) {
+  auto step = self.resume();
+  return step.yielded() ? static_cast<Y>(*step) : static_cast<Y>(static_cast<Y&&>(fallback));
+}
+
+}  // namespace KRAIT_BACKEND
+
+/// Writes a line for every live generator: name, state and whom it delegates to. No other thread may create,
+/// resume or destroy generators meanwhile.
+void dump_generators(std::ostream& out);
+
+}  // namespace krait
+
+template <class Y, class S, class R>
+inline constexpr bool std::ranges::enable_view<krait::generator<Y, S, R>> = true;
+
+#include "krait/detail/delegation.hpp"
+#include "krait/detail/generator.hpp"

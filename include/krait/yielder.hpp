@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <concepts>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <ranges>
+#include <type_traits>
+#include <utility>
+
+#include "krait/detail/frame.hpp"
+#include "krait/detail/none.hpp"
+#include "krait/exceptions.hpp"
+
+namespace krait {
+inline namespace KRAIT_BACKEND {
+
+template <class Yield, class Send, class Return>
+class generator;
+
+}  // namespace KRAIT_BACKEND
+
+namespace detail {
+
+/// What a resumption sends to the innermost frame of a chain, as one word:
+///   null              None
+///   the frame itself  raise what frame::exception says
+///   anything else     the address of a Send, alive until the frame yields
+inline namespace KRAIT_BACKEND {
+
+/// Runs a chain until it yields (the address of the yielded object) or has ended (null).
+/// Throws value_error if it is running.
+[[gnu::always_inline]] inline void* advance(frame& self, void* word) {
+  frame& leaf = *self.leaf;
+  if (!leaf.resumable()) [[unlikely]] {
+    if (self.stage == stage::started) {
+      throw_already_executing();
+    }
+    return nullptr;
+  }
+  return resume(leaf, word);
+}
+
+/// Raises `exception`, which is no generator_exit, where the chain is suspended.
+inline void* raise_in_leaf(frame& self, std::exception_ptr exception) noexcept {
+  frame& leaf = *self.leaf;
+  leaf.exception = std::move(exception);
+  return resume(leaf, &leaf);
+}
+
+/// Raises generator_exit (`given`, or a new one) in a suspended generator, after it has closed its delegate.
+inline void* raise_exit(frame& self, std::exception_ptr given = nullptr) noexcept {
+  if (self.leaf != &self) {
+    self.detach_delegate();
+  }
+  self.exception = std::move(given);
+  return resume(self, &self);
+}
+
+/// A `yield` on a stack that is not its frame's. Throws, unless its stack is to be left for good.
+[[gnu::noinline, gnu::cold]] inline void yield_elsewhere(frame& self) {
+  if (!self.evicted) {
+    throw_yield_elsewhere();
+  }
+  if (!self.exit_raised) {
+    self.exit_raised = true;
+    throw generator_exit();
+  }
+  report_ignored_while_closing(self, ignored_exit());
+  for (;;) {
+    suspend(self, nullptr);
+  }
+}
+
+/// Suspends the frame with the address of what it yields. Returns the word it is resumed with.
+[[gnu::always_inline]] inline void* yield_word(frame& self, void* yielded) {
+  if (!self.runs_here()) [[unlikely]] {
+    yield_elsewhere(self);
+  }
+  return suspend(self, yielded);
+}
+
+/// The last thing that runs on a stack, called with its frame ended and its body destroyed.
+[[noreturn]] inline void leave_for_good(frame& self) noexcept {
+  if (frame* const heir = self.delegator) {
+    self.root->leaf = heir;
+    self.delegator = nullptr;
+    finish_into(self, *heir, &self);
+  }
+  finish(self, nullptr);
+}
+
+}  // namespace KRAIT_BACKEND
+
+template <class T>
+inline constexpr bool is_generator = false;
+template <class Y, class S, class R>
+inline constexpr bool is_generator<generator<Y, S, R>> = true;
+
+/// Duck typing, as PEP 380 has it: anything with a `next()`. It ends by throwing stop_iteration; with a
+/// member `return_type`, the value of a stop_iteration<return_type> is what the delegation evaluates to.
+template <class T>
+concept next_iterator = !is_generator<std::remove_cvref_t<T>> && requires(T & object) {
+  object.next();
+};
+
+template <class T>
+struct return_type_of : std::type_identity<void> {};
+template <class T>
+requires requires {
+  typename T::return_type;
+}
+struct return_type_of<T> : std::type_identity<typename T::return_type> {};
+
+struct no_exception {};
+
+/// A callable that can be the body of a generator.
+template <class Body, class Yielder, class Return>
+concept body_of = !is_generator<std::remove_cvref_t<Body>> && std::invocable<std::decay_t<Body>&, Yielder&> &&
+                  std::constructible_from<std::decay_t<Body>, Body> &&
+                  (std::is_void_v<Return>
+                       ? std::is_void_v<std::invoke_result_t<std::decay_t<Body>&, Yielder&>>
+                       : std::convertible_to<std::invoke_result_t<std::decay_t<Body>&, Yielder&>, Return>);
+
+/// While alive: `self` delegates to `other`, by reference.
+class delegation_scope {
+ public:
+  delegation_scope(frame& self, const frame& other) noexcept : self_(self) { self.delegate = &other; }
+  ~delegation_scope() { self_.delegate = nullptr; }
+  delegation_scope(const delegation_scope&) = delete;
+  delegation_scope& operator=(const delegation_scope&) = delete;
+
+ private:
+  frame& self_;
+};
+
+}  // namespace detail
+
+inline namespace KRAIT_BACKEND {
+
+/// What a generator's body is given: call it to yield. Python: the `yield` keyword.
+///
+/// It is passed by reference to the body, and by the body to whatever function may want to yield. It belongs
+/// to one generator and works only on that generator's stack.
+template <class Yield, class Send = void>
+class yielder : private detail::frame {
+ public:
+  yielder(const yielder&) = delete;
+  yielder& operator=(const yielder&) = delete;
+
+  /// Suspends the generator; `value` is what its resumer receives, without a copy. Returns what is sent:
+  /// `send(v)`'s value, or None after `next()`. Python: `yield value`.
+  ///
+  /// Throws what `throw_` and `close` raise here, and runtime_error when called on another stack than its
+  /// generator's.
+  template <class Y = Yield>
+  requires(!std::is_void_v<Y>) Send operator()(std::type_identity_t<Y> value) {
+    return received(yield_object(value));
+  }
+
+  /// Python: `yield`.
+  template <class Y = Yield>
+  requires std::is_void_v<Y> Send operator()() { return received(detail::yield_word(*this, this)); }
+
+  /// Delegates to a generator given away: `yield.from(inner())`. Every item goes straight to the resumer, at
+  /// the same cost through any number of such levels. Returns what the generator returned. Python: `yield
+  /// from`.
+  ///
+  /// Throws what leaves the generator; value_error if it is running or was moved from, then it is not taken;
+  /// type_error if it had finished, so that there is no value, and Return cannot say None.
+  template <class Y, class S, class R>
+  R from(generator<Y, S, R>&& given);
+
+  /// Delegates to a generator that others keep, and may advance meanwhile. It must outlive the delegation.
+  /// Costs one resumption per level and item. Errors as above.
+  template <class Y, class S, class R>
+  R from(generator<Y, S, R>& inner);
+
+  /// Delegates to any object with `next()` and, optionally, `send(v)`, `throw_(std::exception_ptr)` and
+  /// `close()`. Returns the value of the stop_iteration<T::return_type> that ends it (void without that
+  /// member type).
+  ///
+  /// A value sent to an object without `send` raises attribute_error here.
+  template <class T>
+  requires detail::next_iterator<T>
+  auto from(T&& iterator) -> typename detail::return_type_of<std::remove_cvref_t<T>>::type;
+
+  /// Yields every element of a range.
+  template <std::ranges::input_range Range>
+  requires(!detail::is_generator<std::remove_cvref_t<Range>> &&
+           !detail::next_iterator<Range>) void from(Range&& range);
+
+ protected:
+  yielder() = default;
+  ~yielder() = default;
+
+ private:
+  template <class, class, class>
+  friend class generator;
+
+  template <class Y>
+  void* yield_object(Y& value) {
+    return detail::yield_word(*this, const_cast<void*>(static_cast<const void*>(std::addressof(value))));
+  }
+
+  Send received(void* word) {
+    if (word == static_cast<void*>(this)) [[unlikely]] {
+      detail::raise_pending(*this);
+    }
+    if constexpr (std::is_void_v<Send>) {
+      return;
+    } else {
+      if constexpr (detail::has_none<Send>) {
+        if (word == nullptr) {
+          return none_traits<Send>::none();
+        }
+      }
+      return std::move(*static_cast<Send*>(word));
+    }
+  }
+
+  template <class Y, class S, class R>
+  R delegate_by_steps(generator<Y, S, R>& inner);
+};
+
+}  // namespace KRAIT_BACKEND
+}  // namespace krait

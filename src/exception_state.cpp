@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "krait/detail/exception_state.hpp"
+
+#include <cxxabi.h>
+
+#include <utility>
+
+namespace krait::detail {
+namespace {
+
+// What a thread's pointer says before the thread first asks: something seems to be active, so that the
+// question goes to find_exception_state(), which finds out where the state really is.
+constinit exception_state not_yet_found{.caught = nullptr, .uncaught = 1};
+
+}  // namespace
+
+// The header's assembly reads this by name. __thread, unlike thread_local, is a plain variable to other
+// files.
+extern "C" {
+[[gnu::used, gnu::visibility("hidden"),
+  gnu::tls_model("initial-exec")]] constinit __thread exception_state* krait_exception_state = &not_yet_found;
+}
+
+[[gnu::noinline]] exception_state* find_exception_state() noexcept {
+  return krait_exception_state = reinterpret_cast<exception_state*>(abi::__cxa_get_globals());
+}
+
+[[gnu::noinline]] exception_state set_exceptions_aside() noexcept {
+  return std::exchange(*find_exception_state(), {});
+}
+
+[[gnu::noinline]] void put_exceptions_back(exception_state state) noexcept {
+  *find_exception_state() = state;
+}
+
+}  // namespace krait::detail

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "krait/exceptions.hpp"
+
+#include <cxxabi.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <mutex>
+#include <typeinfo>
+
+namespace krait {
+
+generator_exit::~generator_exit() = default;
+const char* generator_exit::what() const noexcept {
+  return "GeneratorExit";
+}
+
+namespace {
+
+struct hook_slot {
+  std::mutex mutex;
+  unraisable_hook hook;
+};
+
+// Never destroyed: generators with static storage may still report.
+hook_slot& the_hook() {
+  static hook_slot& slot = *new hook_slot;
+  return slot;
+}
+
+void write_to_stderr(const unraisable& event) {
+  const std::string text = event.message + ":\n" + detail::describe(event.exception) + "\n";
+  std::fputs(text.c_str(), stderr);
+}
+
+}  // namespace
+
+unraisable_hook set_unraisable_hook(unraisable_hook hook) {
+  hook_slot& slot = the_hook();
+  const std::lock_guard lock(slot.mutex);
+  return std::exchange(slot.hook, std::move(hook));
+}
+
+namespace detail {
+
+std::string type_name(const std::type_info& type) {
+  int status = 0;
+  const std::unique_ptr<char, decltype(&std::free)> name(
+      abi::__cxa_demangle(type.name(), nullptr, nullptr, &status), &std::free);
+  return name != nullptr ? name.get() : type.name();
+}
+
+std::string describe(const std::exception_ptr& exception) {
+  try {
+    std::rethrow_exception(exception);
+  } catch (const std::exception& e) {
+    return type_name(typeid(e)) + ": " + e.what();
+  } catch (const generator_exit& e) {
+    return type_name(typeid(e)) + ": " + e.what();
+  } catch (...) {
+    const std::type_info* const type = abi::__cxa_current_exception_type();
+    return type != nullptr ? type_name(*type) : "a foreign exception";
+  }
+}
+
+void report_unraisable(std::exception_ptr exception, std::string message) noexcept {
+  try {
+    unraisable_hook hook;
+    {
+      hook_slot& slot = the_hook();
+      const std::lock_guard lock(slot.mutex);
+      hook = slot.hook;
+    }
+    const unraisable event{std::move(exception), std::move(message)};
+    if (!hook) {
+      write_to_stderr(event);
+      return;
+    }
+    try {
+      hook(event);
+    } catch (...) {
+      write_to_stderr({std::current_exception(), "Exception ignored in krait's unraisable hook"});
+    }
+  } catch (...) {
+    std::fputs("krait: out of memory while reporting an exception that could not be raised\n", stderr);
+  }
+}
+
+}  // namespace detail
+}  // namespace krait

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "krait/detail/frame.hpp"
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+#include <ostream>
+#include <set>
+#include <utility>
+
+#include "krait/generator.hpp"
+
+namespace krait {
+namespace detail {
+
+const frame foreign_delegate;
+
+frame::~frame() {
+  if (owns_name) {
+    delete[] name;
+  }
+}
+
+std::string frame::repr() const {
+  char address[2 + 2 * sizeof(void*) + 1];
+  std::snprintf(address, sizeof address, "%p", static_cast<const void*>(this));
+  return std::string("<generator object ") + name + " at " + address + ">";
+}
+
+void frame::rename(std::string_view new_name) {
+  char* const copy = new char[new_name.size() + 1];
+  new_name.copy(copy, new_name.size());
+  copy[new_name.size()] = '\0';
+  if (owns_name) {
+    delete[] name;
+  }
+  name = copy;
+  owns_name = true;
+}
+
+void frame::discard() noexcept {
+  stage = stage::discarded;
+  own.resume_at = nullptr;
+  body_operation(*this, false);
+}
+
+void frame::detach_delegate() noexcept {
+  frame& child = const_cast<frame&>(*delegate);
+  child.root = &child;
+  child.delegator = nullptr;
+  child.leaf = std::exchange(leaf, this);
+}
+
+void frame::attach_delegate(frame& child) noexcept {
+  delegate = &child;
+  child.delegator = this;
+  root->leaf = child.leaf;
+  for (frame* inner = child.leaf; inner != this; inner = inner->delegator) {
+    inner->root = root;
+  }
+}
+
+void raise_pending(frame& self) {
+  if (self.exception != nullptr) {
+    std::rethrow_exception(std::exchange(self.exception, nullptr));
+  }
+  throw generator_exit();
+}
+
+void throw_already_executing() {
+  throw value_error("generator already executing");
+}
+void throw_moved_from() {
+  throw value_error("generator was moved from");
+}
+void throw_not_just_started() {
+  throw type_error("can't send non-None value to a just-started generator");
+}
+void throw_cannot_send_none() {
+  throw type_error("can't send None to a generator whose Send type has no None: use send()");
+}
+void throw_no_value() {
+  throw type_error("the generator delegated to had finished, and there is no None to return");
+}
+void throw_no_exception() {
+  throw type_error("exceptions must derive from BaseException, not NoneType");
+}
+void throw_yield_elsewhere() {
+  throw runtime_error("yield called outside the generator it belongs to");
+}
+
+void throw_body_too_large(std::size_t needed, std::size_t size) {
+  throw value_error("the generator's body needs a stack of " + std::to_string(needed) + " bytes and got " +
+                    std::to_string(size) + ": raise stack_options::size");
+}
+
+void throw_has_no_send(const std::type_info& type) {
+  throw attribute_error("'" + type_name(type) + "' object has no attribute 'send'");
+}
+
+std::exception_ptr already_executing() {
+  return std::make_exception_ptr(value_error("generator already executing"));
+}
+std::exception_ptr ignored_exit() {
+  return std::make_exception_ptr(runtime_error("generator ignored GeneratorExit"));
+}
+
+std::exception_ptr stop_iteration_escaped() noexcept {
+  try {
+    std::throw_with_nested(runtime_error("generator raised StopIteration"));
+  } catch (...) {
+    return std::current_exception();
+  }
+}
+
+bool is_generator_exit(const std::exception_ptr& exception) noexcept {
+  try {
+    std::rethrow_exception(exception);
+  } catch (const generator_exit&) {
+    return true;
+  } catch (...) {
+    return false;
+  }
+}
+
+void forced_unwind_reached_base(const frame& self) noexcept {
+  std::fprintf(stderr,
+               "krait: a thread was cancelled or exited while running %s; "
+               "that cannot be unwound beyond the generator's stack\n",
+               self.repr().c_str());
+  std::abort();
+}
+
+void report_ignored_while_closing(const frame& self, std::exception_ptr exception) noexcept {
+  std::string message;
+  try {
+    message = "Exception ignored while closing generator " + self.repr();
+  } catch (...) {  // out of memory: then without the message
+  }
+  report_unraisable(std::move(exception), std::move(message));
+}
+
+// Who is alive. A frame writes its address into the word at the top of its stack, so for the stacks of the
+// default pool there is nothing to keep: dump_generators() looks at each. Frames on stacks from elsewhere are
+// listed.
+
+namespace {
+
+struct foreign_frames {
+  std::mutex mutex;
+  std::set<const frame*> frames;
+};
+
+foreign_frames& the_foreign_frames() {
+  static foreign_frames& list = *new foreign_frames;
+  return list;
+}
+
+const frame*& word_at_top(std::byte* top) {
+  return *reinterpret_cast<const frame**>(top - sizeof(const frame*));
+}
+
+}  // namespace
+
+void enlist(frame& self) {
+  __atomic_store_n(&word_at_top(self.memory.top()), &self, __ATOMIC_RELEASE);
+  if (self.source != nullptr) {
+    foreign_frames& list = the_foreign_frames();
+    const std::lock_guard lock(list.mutex);
+    list.frames.insert(&self);
+  }
+}
+
+void delist(frame& self) noexcept {
+  __atomic_store_n(&word_at_top(self.memory.top()), nullptr, __ATOMIC_RELAXED);
+  if (self.source != nullptr) {
+    foreign_frames& list = the_foreign_frames();
+    const std::lock_guard lock(list.mutex);
+    list.frames.erase(&self);
+  }
+}
+
+stack allocate_stack(stack_source* source) {
+  return source == nullptr ? allocate_default_stack() : source->allocate();
+}
+
+void release_stack(stack memory, stack_source* source) noexcept {
+  if (source == nullptr) {
+    deallocate_default_stack(memory);
+  } else {
+    source->deallocate(memory);
+  }
+}
+
+}  // namespace detail
+
+void dump_generators(std::ostream& out) {
+  static constexpr const char* state_names[] = {"created", "running", "suspended", "closed"};
+  const auto write = [&out](const detail::frame& self) {
+    out << self.repr() << ' ' << state_names[static_cast<int>(self.state())];
+    if (self.delegate == &detail::foreign_delegate) {
+      out << ", delegating to an iterator";
+    } else if (self.delegate != nullptr) {
+      out << ", delegating to " << self.delegate->repr();
+    }
+    out << '\n';
+  };
+
+  detail::for_each_pooled_stack(
+      [](std::byte* top, void* data) {
+        if (const detail::frame* self = __atomic_load_n(&detail::word_at_top(top), __ATOMIC_ACQUIRE)) {
+          (*static_cast<decltype(write)*>(data))(*self);
+        }
+      },
+      const_cast<void*>(static_cast<const void*>(&write)));
+  detail::foreign_frames& list = detail::the_foreign_frames();
+  const std::lock_guard lock(list.mutex);
+  for (const detail::frame* self : list.frames) {
+    write(*self);
+  }
+}
+
+}  // namespace krait

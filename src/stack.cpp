@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "krait/stack.hpp"
+
+// How a stack gets from the kernel to a generator:
+//
+//      mmap 64 MiB      arena     [guard|stack][guard|stack][guard|stack] ...      cut when first needed
+//                         |
+//                       depot     stacks that came back; one lock
+//                         |
+//                       magazine  a few stacks per thread; no lock             (the default pool only)
+//                         |
+//                       allocate_default_stack()
+//
+// A free stack is linked through a node in its own memory, just below its top, on the page that is resident
+// anyway. Above the node, in the topmost word, stands the frame that lives on the stack (src/frame.cpp).
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <utility>
+#include <vector>
+
+#include "krait/exceptions.hpp"
+
+#if __has_include(<valgrind/memcheck.h>)
+#include <valgrind/memcheck.h>
+#else
+#define RUNNING_ON_VALGRIND 0
+#define VALGRIND_STACK_REGISTER(start, end) 0u
+#define VALGRIND_STACK_DEREGISTER(id) static_cast<void>(id)
+#define VALGRIND_MAKE_MEM_UNDEFINED(start, size) static_cast<void>(start)
+#endif
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#endif
+
+namespace krait {
+namespace {
+
+constexpr std::size_t arena_size = std::size_t{64} << 20;
+
+std::size_t page_size() noexcept {
+  static const auto size = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  return size;
+}
+
+bool on_valgrind() noexcept {
+  static const bool answer = RUNNING_ON_VALGRIND != 0;
+  return answer;
+}
+
+std::byte* map(std::size_t size) noexcept {
+  void* const memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+  if (memory == MAP_FAILED) {
+    return nullptr;
+  }
+  // A huge page would make a single stack 2 MiB resident. Fails where there are none, which is as good.
+  ::madvise(memory, size, MADV_NOHUGEPAGE);
+  return static_cast<std::byte*>(memory);
+}
+
+/// Are guards to be page-table markers, which need no mapping of their own? KRAIT_GUARDS=mprotect says no.
+bool guards_are_markers() noexcept {
+  static const bool answer = [] {
+    const char* const wish = std::getenv("KRAIT_GUARDS");
+    if (on_valgrind() || (wish != nullptr && std::strcmp(wish, "mprotect") == 0)) {
+      return false;
+    }
+    std::byte* const probe = map(page_size());
+    if (probe == nullptr) {
+      return false;
+    }
+    const bool works = ::madvise(probe, page_size(), MADV_GUARD_INSTALL) == 0;
+    ::munmap(probe, page_size());
+    return works;
+  }();
+  return answer;
+}
+
+bool install_guard(std::byte* place, std::size_t size) noexcept {
+  return (guards_are_markers() ? ::madvise(place, size, MADV_GUARD_INSTALL)
+                               : ::mprotect(place, size, PROT_NONE)) == 0;
+}
+
+/// A free stack, in the memory of the stack itself.
+struct node {
+  node* next;
+  stack memory;
+};
+
+node* make_node(stack memory) noexcept {
+  return ::new (memory.top() - sizeof(void*) - sizeof(node)) node{nullptr, memory};
+}
+
+stack_options rounded(stack_options options) {
+  const std::size_t page = page_size();
+  if (options.size > PTRDIFF_MAX / 4 || options.guard > PTRDIFF_MAX / 4) {
+    throw value_error("stack_options: larger than the address space");
+  }
+  const auto pages = [page](std::size_t bytes) {
+    return bytes == 0 ? page : (bytes + page - 1) / page * page;
+  };
+  return {pages(options.size), pages(options.guard)};
+}
+
+}  // namespace
+
+class stack_pool::implementation {
+ public:
+  explicit implementation(const stack_options& options)
+      : options_(rounded(options)), stride_(options_.size + options_.guard) {}
+
+  ~implementation() {
+    if (in_use_ != 0) {
+      return;
+    }
+    for (const unsigned id : valgrind_ids_) {
+      VALGRIND_STACK_DEREGISTER(id);
+    }
+    for (const arena& each : arenas_) {
+      ::munmap(each.base, each.slots * stride_);
+    }
+  }
+
+  implementation(const implementation&) = delete;
+  implementation& operator=(const implementation&) = delete;
+
+  const stack_options& options() const noexcept { return options_; }
+
+  /// One stack. Throws std::bad_alloc.
+  stack take() {
+    const std::lock_guard lock(mutex_);
+    const stack memory = free_ != nullptr ? std::exchange(free_, free_->next)->memory : cut();
+    ++in_use_;
+    return memory;
+  }
+
+  /// Up to `most` stacks that are already there, linked, perhaps none.
+  std::pair<node*, unsigned> take_free(unsigned most) noexcept {
+    const std::lock_guard lock(mutex_);
+    node* list = nullptr;
+    unsigned taken = 0;
+    while (taken < most && free_ != nullptr) {
+      node* const one = std::exchange(free_, free_->next);
+      one->next = std::exchange(list, one);
+      ++taken;
+    }
+    in_use_ += taken;
+    return {list, taken};
+  }
+
+  /// `count` stacks, linked.
+  void put(node* first, node* last, std::size_t count) noexcept {
+    const std::lock_guard lock(mutex_);
+    last->next = std::exchange(free_, first);
+    in_use_ -= count;
+  }
+
+  void for_each(void (*visit)(std::byte* top, void* data), void* data) {
+    const std::lock_guard lock(mutex_);
+    for (const arena& each : arenas_) {
+      for (std::size_t slot = 0; slot < each.used; ++slot) {
+        visit(stack_in(each, slot).top(), data);
+      }
+    }
+  }
+
+ private:
+  struct arena {
+    std::byte* base;
+    std::size_t slots;
+    std::size_t used;
+  };
+
+  /// The tops of neighbours lie at different offsets in their pages: at the same one, they would all compete
+  /// for the same sets of the cache.
+  stack stack_in(const arena& from, std::size_t slot) const noexcept {
+    const std::size_t colour = slot % 16 * 64;
+    return {from.base + slot * stride_ + options_.guard, options_.size - colour};
+  }
+
+  stack cut() {
+    if (arenas_.empty() || arenas_.back().used == arenas_.back().slots) {
+      add_arena();
+    }
+    arena& from = arenas_.back();
+    const stack memory = stack_in(from, from.used);
+    if (!install_guard(memory.limit - options_.guard, options_.guard)) {
+      throw std::bad_alloc();
+    }
+    if (on_valgrind()) {
+      valgrind_ids_.push_back(VALGRIND_STACK_REGISTER(memory.limit, memory.top()));
+    }
+    ++from.used;
+    return memory;
+  }
+
+  void add_arena() {
+    arenas_.reserve(arenas_.size() + 1);
+    // Where address space is scarce, a smaller arena will do.
+    for (std::size_t slots = arena_size / stride_ + 1; slots != 0; slots /= 2) {
+      if (std::byte* const base = map(slots * stride_)) {
+        arenas_.push_back({base, slots, 0});
+        return;
+      }
+    }
+    throw std::bad_alloc();
+  }
+
+  const stack_options options_;
+  const std::size_t stride_;
+  std::mutex mutex_;
+  node* free_ = nullptr;
+  std::size_t in_use_ = 0;
+  std::vector<arena> arenas_;
+  std::vector<unsigned> valgrind_ids_;
+};
+
+stack_pool::stack_pool(stack_options options) : self_(new implementation(options)) {}
+stack_pool::~stack_pool() {
+  delete self_;
+}
+
+const stack_options& stack_pool::options() const noexcept {
+  return self_->options();
+}
+
+stack stack_pool::allocate() {
+  const stack memory = self_->take();
+  if (on_valgrind()) {
+    VALGRIND_MAKE_MEM_UNDEFINED(memory.limit, memory.size);
+  }
+  return memory;
+}
+
+void stack_pool::deallocate(stack memory) noexcept {
+  node* const one = make_node(memory);
+  self_->put(one, one, 1);
+}
+
+const char* guard_method() noexcept {
+  return guards_are_markers() ? "MADV_GUARD_INSTALL" : "mprotect";
+}
+
+namespace detail {
+namespace {
+
+/// Never destroyed: generators may outlive static destruction.
+stack_pool::implementation& default_pool() {
+  static auto& pool = *new stack_pool::implementation(stack_options{});
+  return pool;
+}
+
+constexpr unsigned magazine_size = 32;
+
+/// A thread's own free stacks. Without a destructor, so that it is there until the thread is gone; `emptier`
+/// gives the stacks back before, after which every stack goes straight to the depot.
+struct magazine {
+  node* first = nullptr;
+  unsigned count = 0;
+  enum : unsigned char { untouched, open, closed } state = untouched;
+
+  void empty_down_to(unsigned rest) noexcept {
+    if (count == rest) {
+      return;
+    }
+    const unsigned surplus = count - rest;
+    node* const list = first;
+    node* last = list;
+    for (unsigned i = 1; i < surplus; ++i) {
+      last = last->next;
+    }
+    first = last->next;
+    count = rest;
+    default_pool().put(list, last, surplus);
+  }
+};
+
+constinit thread_local magazine my_magazine;
+
+struct emptier {
+  ~emptier() {
+    my_magazine.empty_down_to(0);
+    my_magazine.state = magazine::closed;
+  }
+};
+
+/// Makes sure that this thread's magazine will be emptied. False if it has been.
+bool open_magazine() noexcept {
+  static thread_local emptier at_thread_exit;
+  static_cast<void>(&at_thread_exit);
+  if (my_magazine.state == magazine::untouched) {
+    my_magazine.state = magazine::open;
+  }
+  return my_magazine.state == magazine::open;
+}
+
+}  // namespace
+
+// Both are kept out of line: they use thread-local variables, and a caller may be resumed by another thread.
+
+[[gnu::noinline]] stack allocate_default_stack() {
+  magazine& mine = my_magazine;
+  stack memory;
+  if (mine.first == nullptr && mine.state != magazine::closed) {
+    std::tie(mine.first, mine.count) = default_pool().take_free(magazine_size / 2);
+    if (mine.first != nullptr) {
+      open_magazine();
+    }
+  }
+  if (mine.first != nullptr) {
+    memory = std::exchange(mine.first, mine.first->next)->memory;
+    --mine.count;
+  } else {
+    memory = default_pool().take();
+  }
+  if (on_valgrind()) {
+    VALGRIND_MAKE_MEM_UNDEFINED(memory.limit, memory.size);
+  }
+  return memory;
+}
+
+[[gnu::noinline]] void deallocate_default_stack(stack memory) noexcept {
+  magazine& mine = my_magazine;
+  node* const one = make_node(memory);
+  if (mine.state != magazine::open && !open_magazine()) [[unlikely]] {
+    default_pool().put(one, one, 1);
+    return;
+  }
+  if (mine.count == magazine_size) [[unlikely]] {
+    mine.empty_down_to(magazine_size / 2);
+  }
+  one->next = std::exchange(mine.first, one);
+  ++mine.count;
+}
+
+stack_source& shared_pool(const stack_options& options) {
+  struct pools {
+    std::mutex mutex;
+    std::map<std::pair<std::size_t, std::size_t>, std::unique_ptr<stack_pool>> by_options;
+  };
+  static pools& all = *new pools;
+  const stack_options wanted = rounded(options);
+  const std::lock_guard lock(all.mutex);
+  std::unique_ptr<stack_pool>& pool = all.by_options[{wanted.size, wanted.guard}];
+  if (pool == nullptr) {
+    pool = std::make_unique<stack_pool>(wanted);
+  }
+  return *pool;
+}
+
+void for_each_pooled_stack(void (*visit)(std::byte* top, void* data), void* data) {
+  default_pool().for_each(visit, data);
+}
+
+}  // namespace detail
+}  // namespace krait
