@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "krait/detail/exception_state.hpp"
 
-#include <cxxabi.h>
-
 #include <utility>
 
 namespace krait::detail {
+
+// The Itanium C++ ABI's function, declared by hand: <cxxabi.h> has it in libstdc++ only, and as a constant
+// one.
+extern "C" exception_state* __cxa_get_globals() noexcept;  // NOLINT(bugprone-reserved-identifier)
+
 namespace {
 
 // What a thread's pointer says before the thread first asks: something seems to be active, so that the
@@ -22,7 +25,7 @@ extern "C" {
 }
 
 [[gnu::noinline]] exception_state* find_exception_state() noexcept {
-  return krait_exception_state = reinterpret_cast<exception_state*>(abi::__cxa_get_globals());
+  return krait_exception_state = __cxa_get_globals();
 }
 
 [[gnu::noinline]] exception_state set_exceptions_aside() noexcept {

@@ -115,13 +115,17 @@ struct return_type_of<T> : std::type_identity<typename T::return_type> {};
 
 struct no_exception {};
 
+template <class Body, class Yielder>
+using body_result = decltype(std::declval<std::decay_t<Body>&>()(std::declval<Yielder&>()));
+
 /// A callable that can be the body of a generator.
 template <class Body, class Yielder, class Return>
-concept body_of = !is_generator<std::remove_cvref_t<Body>> && std::invocable<std::decay_t<Body>&, Yielder&> &&
-                  std::constructible_from<std::decay_t<Body>, Body> &&
-                  (std::is_void_v<Return>
-                       ? std::is_void_v<std::invoke_result_t<std::decay_t<Body>&, Yielder&>>
-                       : std::convertible_to<std::invoke_result_t<std::decay_t<Body>&, Yielder&>, Return>);
+concept body_of = !is_generator<std::remove_cvref_t<Body>> &&
+                  std::constructible_from<std::decay_t<Body>, Body> && requires {
+  typename body_result<Body, Yielder>;
+}
+&&(std::is_void_v<Return> ? std::is_void_v<body_result<Body, Yielder>>
+                          : std::convertible_to<body_result<Body, Yielder>, Return>);
 
 /// While alive: `self` delegates to `other`, by reference.
 class delegation_scope {

@@ -4,8 +4,6 @@
 // The inner workings of krait::generator: birth, death and the rare paths. Included at the end of
 // generator.hpp.
 
-#include <functional>
-
 #if defined(__GLIBCXX__)
 #include <cxxabi.h>
 #endif
@@ -69,9 +67,9 @@ struct generator<Yield, Send, Return>::frame_with_body final : frame_type {
     try {
       yielder<Yield, Send>& yield = self;
       if constexpr (returns) {
-        self.result.emplace(std::invoke(self.body, yield));
+        self.result.emplace(self.body(yield));
       } else {
-        std::invoke(self.body, yield);
+        self.body(yield);
       }
       ended = detail::stage::returned;
     } catch (const generator_exit&) {
