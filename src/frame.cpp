@@ -3,13 +3,13 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
+#include <map>
 #include <mutex>
 #include <ostream>
-#include <set>
 #include <utility>
 
 #include "krait/generator.hpp"
+#include "valgrind.hpp"
 
 namespace krait {
 namespace detail {
@@ -149,7 +149,7 @@ namespace {
 
 struct foreign_frames {
   std::mutex mutex;
-  std::set<const frame*> frames;
+  std::map<const frame*, valgrind::stack_id> frames;
 };
 
 foreign_frames& the_foreign_frames() {
@@ -168,7 +168,7 @@ void enlist(frame& self) {
   if (self.source != nullptr) {
     foreign_frames& list = the_foreign_frames();
     const std::lock_guard lock(list.mutex);
-    list.frames.insert(&self);
+    list.frames.emplace(&self, valgrind::know_stack(self.memory));
   }
 }
 
@@ -177,12 +177,16 @@ void delist(frame& self) noexcept {
   if (self.source != nullptr) {
     foreign_frames& list = the_foreign_frames();
     const std::lock_guard lock(list.mutex);
-    list.frames.erase(&self);
+    const auto found = list.frames.find(&self);
+    valgrind::forget_stack(found->second);
+    list.frames.erase(found);
   }
 }
 
 stack allocate_stack(stack_source* source) {
-  return source == nullptr ? allocate_default_stack() : source->allocate();
+  const stack memory = source == nullptr ? allocate_default_stack() : source->allocate();
+  valgrind::reuse_stack(memory);
+  return memory;
 }
 
 void release_stack(stack memory, stack_source* source) noexcept {
@@ -216,7 +220,7 @@ void dump_generators(std::ostream& out) {
       const_cast<void*>(static_cast<const void*>(&write)));
   detail::foreign_frames& list = detail::the_foreign_frames();
   const std::lock_guard lock(list.mutex);
-  for (const detail::frame* self : list.frames) {
+  for (const auto& [self, id] : list.frames) {
     write(*self);
   }
 }

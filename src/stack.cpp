@@ -28,15 +28,7 @@
 #include <vector>
 
 #include "krait/exceptions.hpp"
-
-#if __has_include(<valgrind/memcheck.h>)
-#include <valgrind/memcheck.h>
-#else
-#define RUNNING_ON_VALGRIND 0
-#define VALGRIND_STACK_REGISTER(start, end) 0u
-#define VALGRIND_STACK_DEREGISTER(id) static_cast<void>(id)
-#define VALGRIND_MAKE_MEM_UNDEFINED(start, size) static_cast<void>(start)
-#endif
+#include "valgrind.hpp"
 
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
@@ -50,11 +42,6 @@ constexpr std::size_t arena_size = std::size_t{64} << 20;
 std::size_t page_size() noexcept {
   static const auto size = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
   return size;
-}
-
-bool on_valgrind() noexcept {
-  static const bool answer = RUNNING_ON_VALGRIND != 0;
-  return answer;
 }
 
 std::byte* map(std::size_t size) noexcept {
@@ -72,7 +59,7 @@ std::byte* map(std::size_t size) noexcept {
 bool guards_are_markers() noexcept {
   static const bool answer = [] {
     const char* const wish = std::getenv("KRAIT_GUARDS");
-    if (on_valgrind() || (wish != nullptr && std::strcmp(wish, "mprotect") == 0)) {
+    if (valgrind::running() || (wish != nullptr && std::strcmp(wish, "mprotect") == 0)) {
       return false;
     }
     std::byte* const probe = map(page_size());
@@ -123,8 +110,8 @@ class stack_pool::implementation {
     if (in_use_ != 0) {
       return;
     }
-    for (const unsigned id : valgrind_ids_) {
-      VALGRIND_STACK_DEREGISTER(id);
+    for (const valgrind::stack_id id : valgrind_ids_) {
+      valgrind::forget_stack(id);
     }
     for (const arena& each : arenas_) {
       ::munmap(each.base, each.slots * stride_);
@@ -197,8 +184,8 @@ class stack_pool::implementation {
     if (!install_guard(memory.limit - options_.guard, options_.guard)) {
       throw std::bad_alloc();
     }
-    if (on_valgrind()) {
-      valgrind_ids_.push_back(VALGRIND_STACK_REGISTER(memory.limit, memory.top()));
+    if (valgrind::running()) {
+      valgrind_ids_.push_back(valgrind::know_stack(memory));
     }
     ++from.used;
     return memory;
@@ -222,7 +209,7 @@ class stack_pool::implementation {
   node* free_ = nullptr;
   std::size_t in_use_ = 0;
   std::vector<arena> arenas_;
-  std::vector<unsigned> valgrind_ids_;
+  std::vector<valgrind::stack_id> valgrind_ids_;
 };
 
 stack_pool::stack_pool(stack_options options) : self_(new implementation(options)) {}
@@ -235,11 +222,7 @@ const stack_options& stack_pool::options() const noexcept {
 }
 
 stack stack_pool::allocate() {
-  const stack memory = self_->take();
-  if (on_valgrind()) {
-    VALGRIND_MAKE_MEM_UNDEFINED(memory.limit, memory.size);
-  }
-  return memory;
+  return self_->take();
 }
 
 void stack_pool::deallocate(stack memory) noexcept {
@@ -322,9 +305,6 @@ bool open_magazine() noexcept {
     --mine.count;
   } else {
     memory = default_pool().take();
-  }
-  if (on_valgrind()) {
-    VALGRIND_MAKE_MEM_UNDEFINED(memory.limit, memory.size);
   }
   return memory;
 }

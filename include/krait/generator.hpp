@@ -205,7 +205,7 @@ class [[nodiscard]] generator {
   /// What the resumption functions have in common: the address of what was yielded, or null at the end. The
   /// generator may be gone afterwards, destroyed by its own body, so what follows is up to the frame.
   struct outcome {
-    frame_type& self;
+    frame_type* self;
     void* item;
   };
 
@@ -215,7 +215,7 @@ class [[nodiscard]] generator {
         detail::throw_cannot_send_none();
       }
     }
-    return {self, detail::advance(self, word)};
+    return {&self, detail::advance(self, word)};
   }
 
   [[gnu::always_inline]] outcome advance() { return advance(checked()); }
@@ -226,14 +226,14 @@ class [[nodiscard]] generator {
     if (self.stage == detail::stage::created && !detail::is_none(value)) [[unlikely]] {
       detail::throw_not_just_started();
     }
-    return {self, detail::advance(self, &value)};
+    return {&self, detail::advance(self, &value)};
   }
 
   outcome raise(std::exception_ptr exception);
 
   [[gnu::always_inline]] static Yield yielded(outcome made) {
     if (made.item == nullptr) [[unlikely]] {
-      raise_end(made.self);
+      raise_end(*made.self);
     }
     if constexpr (!std::is_void_v<Yield>) {
       return static_cast<Yield&&>(*static_cast<std::remove_reference_t<Yield>*>(made.item));
@@ -243,11 +243,11 @@ class [[nodiscard]] generator {
   static step_type stepped(outcome made) {
     const Return* result = nullptr;
     if (made.item == nullptr) [[unlikely]] {
-      const bool fresh = made.self.outcome_pending;
-      const bool orphaned = made.self.orphaned;
-      take_end(made.self);
+      const bool fresh = made.self->outcome_pending;
+      const bool orphaned = made.self->orphaned;
+      take_end(*made.self);
       if constexpr (returns) {
-        result = fresh && !orphaned ? &*made.self.result : nullptr;
+        result = fresh && !orphaned ? &*made.self->result : nullptr;
       }
     }
     if constexpr (std::is_void_v<Yield>) {

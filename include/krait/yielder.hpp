@@ -118,14 +118,15 @@ struct no_exception {};
 template <class Body, class Yielder>
 using body_result = decltype(std::declval<std::decay_t<Body>&>()(std::declval<Yielder&>()));
 
-/// A callable that can be the body of a generator.
+/// A callable that can be the body of a generator. That it can be called is asked first: to ask whether just
+/// any type can be copied or moved may lead back to the question whether a generator can be made from it.
 template <class Body, class Yielder, class Return>
-concept body_of = !is_generator<std::remove_cvref_t<Body>> &&
-                  std::constructible_from<std::decay_t<Body>, Body> && requires {
+concept body_of = !is_generator<std::remove_cvref_t<Body>> && requires {
   typename body_result<Body, Yielder>;
 }
 &&(std::is_void_v<Return> ? std::is_void_v<body_result<Body, Yielder>>
-                          : std::convertible_to<body_result<Body, Yielder>, Return>);
+                          : std::convertible_to<body_result<Body, Yielder>,
+                                                Return>)&&std::constructible_from<std::decay_t<Body>, Body>;
 
 /// While alive: `self` delegates to `other`, by reference.
 class delegation_scope {
@@ -202,6 +203,8 @@ class yielder : private detail::frame {
  private:
   template <class, class, class>
   friend class generator;
+  template <class, class>
+  friend class yielder;
 
   template <class Y>
   void* yield_object(Y& value) {

@@ -138,13 +138,12 @@ R yielder<Yield, Send>::delegate_by_steps(generator<Y, S, R>& inner) {
     }
   };
 
-  const bool finished_before = inner.done();
   auto made = inner.advance();
   for (;;) {
     if (made.item == nullptr) {
-      const bool fresh = !finished_before && made.self.outcome_pending;
-      inner.take_end(made.self);
-      return inner.delegated_value(made.self, fresh);
+      const bool fresh = made.self->outcome_pending;  // else somebody else has been told
+      inner.take_end(*made.self);
+      return inner.delegated_value(*made.self, fresh);
     }
     void* word;
     if constexpr (std::same_as<Yield, Y>) {

@@ -17,6 +17,8 @@
 // `__cxa_get_globals` and the address of a thread_local for constant within a function. Hence the assembly
 // below, and functions that are never inlined in src/exception_state.cpp.
 
+#include <cstdint>
+
 namespace krait::detail {
 
 /// The runtime's own words, in libstdc++ and libc++abi alike.
@@ -24,7 +26,7 @@ struct exception_state {
   void* caught = nullptr;
   unsigned uncaught = 0;
 
-  bool empty() const noexcept { return caught == nullptr && uncaught == 0; }
+  bool empty() const noexcept { return (reinterpret_cast<std::uintptr_t>(caught) | uncaught) == 0; }
 };
 
 /// Takes this thread's exception state away, leaving none.

@@ -204,9 +204,9 @@ auto generator<Yield, Send, Return>::raise(std::exception_ptr exception) -> outc
       break;
   }
   if (self.leaf != &self && detail::is_generator_exit(exception)) {
-    return {self, detail::raise_exit(self, std::move(exception))};
+    return {&self, detail::raise_exit(self, std::move(exception))};
   }
-  return {self, detail::raise_in_leaf(self, std::move(exception))};
+  return {&self, detail::raise_in_leaf(self, std::move(exception))};
 }
 
 template <class Yield, class Send, class Return>
