@@ -58,9 +58,10 @@ inline void* raise_exit(frame& self, std::exception_ptr given = nullptr) noexcep
   return resume(self, &self);
 }
 
-/// A `yield` on a stack that is not its frame's. Throws, unless its stack is to be left for good.
+/// A `yield` or `from` on a stack that is not its frame's, or no longer. Throws, unless its stack is to be
+/// left for good.
 [[gnu::noinline, gnu::cold]] inline void yield_elsewhere(frame& self) {
-  if (!self.evicted) {
+  if (!self.evicted_here()) {
     throw_yield_elsewhere();
   }
   if (!self.exit_raised) {
@@ -73,11 +74,16 @@ inline void* raise_exit(frame& self, std::exception_ptr given = nullptr) noexcep
   }
 }
 
-/// Suspends the frame with the address of what it yields. Returns the word it is resumed with.
-[[gnu::always_inline]] inline void* yield_word(frame& self, void* yielded) {
+/// To yield or to delegate, one must be on the frame's own stack.
+[[gnu::always_inline]] inline void check_stack(frame& self) {
   if (!self.runs_here()) [[unlikely]] {
     yield_elsewhere(self);
   }
+}
+
+/// Suspends the frame with the address of what it yields. Returns the word it is resumed with.
+[[gnu::always_inline]] inline void* yield_word(frame& self, void* yielded) {
+  check_stack(self);
   return suspend(self, yielded);
 }
 

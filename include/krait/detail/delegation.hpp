@@ -66,9 +66,7 @@ template <class Yield, class Send>
 template <class Y, class S, class R>
 R yielder<Yield, Send>::from(generator<Y, S, R>&& given) {
   auto& child = given.checked();
-  if (!this->runs_here()) [[unlikely]] {
-    detail::yield_elsewhere(*this);
-  }
+  detail::check_stack(*this);
   if (child.state() == generator_state::running) {
     detail::throw_already_executing();
   }
@@ -105,9 +103,7 @@ R yielder<Yield, Send>::from(generator<Y, S, R>&& given) {
 template <class Yield, class Send>
 template <class Y, class S, class R>
 R yielder<Yield, Send>::from(generator<Y, S, R>& inner) {
-  if (!this->runs_here()) [[unlikely]] {
-    detail::yield_elsewhere(*this);
-  }
+  detail::check_stack(*this);
   return delegate_by_steps(inner);
 }
 
@@ -173,6 +169,7 @@ auto yielder<Yield, Send>::from(T&& iterator) ->
     typename detail::return_type_of<std::remove_cvref_t<T>>::type {
   using object = std::remove_cvref_t<T>;
   using result_type = typename detail::return_type_of<object>::type;
+  detail::check_stack(*this);
   const detail::delegation_scope scope(*this, detail::foreign_delegate);
   detail::item_slot<Yield> slot;
   std::conditional_t<std::is_void_v<result_type>, char, std::optional<result_type>> result{};
@@ -249,6 +246,7 @@ template <class Yield, class Send>
 template <std::ranges::input_range Range>
 requires(!detail::is_generator<std::remove_cvref_t<Range>> &&
          !detail::next_iterator<Range>) void yielder<Yield, Send>::from(Range&& range) {
+  detail::check_stack(*this);
   const detail::delegation_scope scope(*this, detail::foreign_delegate);
   // The elements of a container that was given away are moved out of it.
   constexpr bool given_away = !std::is_reference_v<Range> && !std::ranges::view<Range>;

@@ -91,6 +91,12 @@ struct frame : context {
                                     static_cast<const char*>(current_stack_pointer())) < room;
   }
 
+  /// The same, also of an evicted frame.
+  bool evicted_here() const noexcept {
+    const auto* const sp = static_cast<const std::byte*>(current_stack_pointer());
+    return evicted && sp >= memory.limit && sp < memory.top();
+  }
+
   /// "<generator object NAME at 0x...>"
   std::string repr() const;
 
