@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <memory>
 #include <mutex>
+#include <string_view>
 #include <typeinfo>
 
 namespace krait {
@@ -51,16 +52,32 @@ std::string type_name(const std::type_info& type) {
   return name != nullptr ? name.get() : type.name();
 }
 
+namespace {
+
+/// The type that was thrown, without the wrapper that std::throw_with_nested makes of it.
+std::string thrown_type_name(const std::type_info& type) {
+  std::string name = type_name(type);
+  for (const std::string_view wrapper : {"std::_Nested_exception<", "std::__1::__nested<"}) {
+    if (name.starts_with(wrapper)) {
+      name.pop_back();
+      name.erase(0, wrapper.size());
+    }
+  }
+  return name;
+}
+
+}  // namespace
+
 std::string describe(const std::exception_ptr& exception) {
   try {
     std::rethrow_exception(exception);
   } catch (const std::exception& e) {
-    return type_name(typeid(e)) + ": " + e.what();
+    return thrown_type_name(typeid(e)) + ": " + e.what();
   } catch (const generator_exit& e) {
-    return type_name(typeid(e)) + ": " + e.what();
+    return thrown_type_name(typeid(e)) + ": " + e.what();
   } catch (...) {
     const std::type_info* const type = abi::__cxa_current_exception_type();
-    return type != nullptr ? type_name(*type) : "a foreign exception";
+    return type != nullptr ? thrown_type_name(*type) : "a foreign exception";
   }
 }
 

@@ -84,7 +84,7 @@ void throw_no_value() {
   throw type_error("the generator delegated to had finished, and there is no None to return");
 }
 void throw_no_exception() {
-  throw type_error("exceptions must derive from BaseException, not NoneType");
+  throw type_error("exceptions must be classes or instances deriving from BaseException, not NoneType");
 }
 void throw_yield_elsewhere() {
   throw runtime_error("yield called outside the generator it belongs to");

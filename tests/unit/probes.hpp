@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// What tests look through: objects that count themselves, stacks that are counted, what would otherwise go to
+// stderr, child processes that may crash.
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <iostream>
+#include <new>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <krait/krait.hpp>
+
+namespace probes {
+
+/// How often objects of a kind were copied and moved, and how many are there.
+struct tally {
+  int live = 0;
+  int copies = 0;
+  int moves = 0;
+};
+
+/// Enters itself in a tally.
+class counted {
+ public:
+  explicit counted(tally& where, int number = 0) : tally_(&where), value(number) { ++tally_->live; }
+  counted(const counted& other) : tally_(other.tally_), value(other.value) {
+    ++tally_->live;
+    ++tally_->copies;
+  }
+  counted(counted&& other) noexcept : tally_(other.tally_), value(std::exchange(other.value, -1)) {
+    ++tally_->live;
+    ++tally_->moves;
+  }
+  counted& operator=(const counted&) = delete;
+  ~counted() { --tally_->live; }
+
+ private:
+  tally* tally_;
+
+ public:
+  int value;
+};
+
+/// Calls a function when it is destroyed.
+template <class Function>
+class at_exit {
+ public:
+  explicit at_exit(Function function) : function_(std::move(function)) {}
+  at_exit(const at_exit&) = delete;
+  at_exit& operator=(const at_exit&) = delete;
+  ~at_exit() { function_(); }
+
+ private:
+  Function function_;
+};
+
+/// The text of an exception, or "int 3" and the like for those that are no std::exception.
+inline std::string text_of(const std::exception_ptr& exception) {
+  if (exception == nullptr) {
+    return "none";
+  }
+  try {
+    std::rethrow_exception(exception);
+  } catch (const std::exception& e) {
+    return e.what();
+  } catch (const krait::generator_exit& e) {
+    return e.what();
+  } catch (int e) {
+    return "int " + std::to_string(e);
+  } catch (...) {
+    return "unknown";
+  }
+}
+
+/// The text of the exception whose handler is running.
+inline std::string handled() {
+  return text_of(std::current_exception());
+}
+
+/// While alive, keeps what is reported to the unraisable hook.
+class unraisables {
+ public:
+  unraisables()
+      : previous_(krait::set_unraisable_hook(
+            [this](const krait::unraisable& event) { events_.push_back(event); })) {}
+  ~unraisables() { krait::set_unraisable_hook(std::move(previous_)); }
+  unraisables(const unraisables&) = delete;
+  unraisables& operator=(const unraisables&) = delete;
+
+  std::size_t count() const { return events_.size(); }
+  std::string text(std::size_t i) const { return text_of(events_.at(i).exception); }
+  const std::string& message(std::size_t i) const { return events_.at(i).message; }
+
+ private:
+  std::vector<krait::unraisable> events_;
+  krait::unraisable_hook previous_;
+};
+
+/// What is written to stderr while `function` runs.
+template <class Function>
+std::string stderr_of(Function function) {
+  std::FILE* const file = std::tmpfile();
+  std::fflush(stderr);
+  const int kept = ::dup(STDERR_FILENO);
+  ::dup2(::fileno(file), STDERR_FILENO);
+  function();
+  std::fflush(stderr);
+  ::dup2(kept, STDERR_FILENO);
+  ::close(kept);
+  std::rewind(file);
+  std::string text;
+  for (int c; (c = std::fgetc(file)) != EOF;) {
+    text.push_back(static_cast<char>(c));
+  }
+  std::fclose(file);
+  return text;
+}
+
+/// A source that knows how many of its stacks are out, and can fail.
+class counting_source final : public krait::stack_source {
+ public:
+  explicit counting_source(krait::stack_options options = {}) : pool_(options) {}
+
+  krait::stack allocate() override {
+    if (failing) {
+      throw std::bad_alloc();
+    }
+    ++allocated;
+    return pool_.allocate();
+  }
+  void deallocate(krait::stack memory) noexcept override {
+    ++deallocated;
+    pool_.deallocate(memory);
+  }
+
+  int live() const { return allocated - deallocated; }
+
+  int allocated = 0;
+  int deallocated = 0;
+  bool failing = false;
+
+ private:
+  krait::stack_pool pool_;
+};
+
+/// How a child process ended.
+class child_status {
+ public:
+  explicit child_status(int status) : status_(status) {}
+  bool exited_with(int code) const { return WIFEXITED(status_) && WEXITSTATUS(status_) == code; }
+  bool killed_by(int signal) const { return WIFSIGNALED(status_) && WTERMSIG(status_) == signal; }
+
+ private:
+  int status_;
+};
+
+inline child_status wait_for(pid_t child) {
+  int status = -1;
+  while (::waitpid(child, &status, 0) == -1 && errno == EINTR) {
+  }
+  return child_status(status);
+}
+
+/// Runs `function` in a child process, which exits with the number it returns; 200 if it throws.
+template <class Function>
+child_status in_child(Function function) {
+  std::cout.flush();
+  std::fflush(nullptr);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    for (const int signal : {SIGSEGV, SIGBUS, SIGABRT}) {
+      std::signal(signal, SIG_DFL);
+    }
+    const rlimit no_core{0, 0};
+    ::setrlimit(RLIMIT_CORE, &no_core);
+    ::alarm(120);
+    int code = 200;
+    try {
+      code = function();
+    } catch (...) {
+    }
+    std::_Exit(code);
+  }
+  return wait_for(child);
+}
+
+}  // namespace probes

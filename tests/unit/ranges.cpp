@@ -1,0 +1,605 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <iterator>
+#include <list>
+#include <memory>
+#include <optional>
+#include <ranges>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <krait/krait.hpp>
+
+#include "probes.hpp"
+
+namespace {
+
+using krait::generator;
+using numbers = std::vector<int>;
+
+template <class G, class Reference, class Value>
+constexpr bool is_input_view_of =
+    std::ranges::input_range<G>&& std::ranges::view<G>&& std::input_iterator<std::ranges::iterator_t<G>> &&
+    !std::ranges::forward_range<G> &&
+    std::sentinel_for<std::default_sentinel_t, std::ranges::iterator_t<G>> &&
+    std::is_same_v<std::ranges::range_reference_t<G>, Reference> &&
+    std::is_same_v<std::ranges::range_value_t<G>, Value>;
+
+static_assert(is_input_view_of<generator<int>, int&&, int>);
+static_assert(is_input_view_of<generator<int&>, int&, int>);
+static_assert(is_input_view_of<generator<const int&>, const int&, int>);
+static_assert(is_input_view_of<generator<std::string>, std::string&&, std::string>);
+static_assert(
+    is_input_view_of<generator<std::unique_ptr<int>>, std::unique_ptr<int>&&, std::unique_ptr<int>>);
+static_assert(is_input_view_of<generator<int, std::string, std::string>, int&&, int>);
+static_assert(!std::ranges::range<generator<void>>);
+static_assert(!std::ranges::range<const generator<int>>);
+static_assert(!std::ranges::common_range<generator<int>>);
+static_assert(!std::ranges::sized_range<generator<int>>);
+static_assert(!std::copyable<std::ranges::iterator_t<generator<int>>>);
+static_assert(std::is_nothrow_move_constructible_v<std::ranges::iterator_t<generator<int>>>);
+static_assert(std::is_nothrow_move_assignable_v<std::ranges::iterator_t<generator<int>>>);
+static_assert(std::is_same_v<decltype(std::declval<generator<int>&>().end()), std::default_sentinel_t>);
+
+generator<int> fibonacci(int count, int* computed) {
+  return [=](auto& yield) {
+    for (int i = 0, a = 1, b = 1; i < count; ++i) {
+      ++*computed;
+      yield(a);
+      a = std::exchange(b, a + b);
+    }
+  };
+}
+
+generator<int> counting(int from = 0) {
+  return [from](auto& yield) {
+    for (int i = from;; ++i) {
+      yield(i);
+    }
+  };
+}
+
+generator<int> up_to(int end) {
+  return [end](auto& yield) {
+    for (int i = 0; i < end; ++i) {
+      yield(i);
+    }
+  };
+}
+
+template <class Range>
+numbers collect(Range&& range) {
+  numbers items;
+  for (auto&& item : range) {
+    items.push_back(item);
+  }
+  return items;
+}
+
+}  // namespace
+
+TEST_CASE("generators go through the algorithms of the standard library") {
+  SUBCASE("copy") {
+    numbers items;
+    std::ranges::copy(up_to(4), std::back_inserter(items));
+    CHECK(items == numbers{0, 1, 2, 3});
+  }
+  SUBCASE("for_each") {
+    int sum = 0;
+    std::ranges::for_each(up_to(5), [&sum](int i) { sum += i; });
+    CHECK(sum == 10);
+  }
+  SUBCASE("find stops where it found, and the item is consumed") {
+    generator<int> g = counting();
+    CHECK(*std::ranges::find(g, 5) == 5);
+    CHECK(g.next() == 6);
+  }
+  SUBCASE("count_if") {
+    CHECK(std::ranges::count_if(up_to(10), [](int i) { return i % 3 == 0; }) == 4);
+  }
+  SUBCASE("equal") {
+    CHECK(std::ranges::equal(up_to(3), numbers{0, 1, 2}));
+  }
+  SUBCASE("transform of two") {
+    numbers items;
+    std::ranges::transform(up_to(3), counting(10), std::back_inserter(items), std::plus<>());
+    CHECK(items == numbers{10, 12, 14});
+  }
+}
+
+TEST_CASE("a loop that was broken off is continued by whatever comes next") {
+  generator<int> g = counting(1);
+  for (const int item : g) {
+    if (item == 3) {
+      break;
+    }
+  }
+  CHECK(g.suspended());
+  SUBCASE("another loop") {
+    int expected = 4;
+    for (const int item : g) {
+      CHECK(item == expected++);
+      if (expected == 7) {
+        break;
+      }
+    }
+    CHECK(g.next() == 7);
+  }
+  SUBCASE("next") {
+    CHECK(g.next() == 4);
+    CHECK(next(g) == 5);
+    CHECK(*g.resume() == 6);
+  }
+  SUBCASE("after a move") {
+    generator<int> moved = std::move(g);
+    CHECK(*moved.begin() == 4);
+  }
+}
+
+TEST_CASE("a loop over a generator that has ended does nothing") {
+  generator<int> g = up_to(2);
+  CHECK(collect(g) == numbers{0, 1});
+  CHECK(collect(g).empty());
+  CHECK(g.done());
+}
+
+TEST_CASE("a loop over an empty generator does nothing") {
+  generator<int> g = [](auto&) {};
+  CHECK(collect(g).empty());
+  CHECK(g.done());
+}
+
+TEST_CASE("a loop goes on after what next has taken") {
+  generator<int> g = up_to(4);
+  CHECK(g.next() == 0);
+  CHECK(collect(g) == numbers{1, 2, 3});
+}
+
+TEST_CASE("a loop over a temporary closes it, also when it is broken off") {
+  bool closed = false;
+  const auto watched = [&closed] {
+    return generator<int>([&closed](auto& yield) {
+      const probes::at_exit note([&closed] { closed = true; });
+      yield(1);
+      yield(2);
+    });
+  };
+  for (const int item : watched()) {
+    CHECK(item == 1);
+    CHECK_FALSE(closed);
+    break;
+  }
+  CHECK(closed);
+}
+
+TEST_CASE("an iterator runs the body when it is compared or read, once, and at no other time") {
+  int computed = 0;
+  generator<int> g = fibonacci(3, &computed);
+  auto it = g.begin();
+  CHECK(computed == 0);
+  CHECK(g.state() == krait::generator_state::created);
+  CHECK(it != g.end());
+  CHECK(computed == 1);
+  CHECK(it != std::default_sentinel);
+  CHECK(*it == 1);
+  CHECK(*it == 1);
+  CHECK(computed == 1);
+  ++it;
+  CHECK(computed == 1);
+  CHECK(*it == 1);
+  CHECK(computed == 2);
+  it++;
+  CHECK(computed == 2);
+  auto moved = std::move(it);
+  CHECK(computed == 2);
+  CHECK(*moved == 2);
+  CHECK(computed == 3);
+  CHECK(g.suspended());
+  ++moved;
+  CHECK(g.suspended());
+  CHECK(moved == g.end());
+  CHECK(g.done());
+  CHECK(moved == g.end());
+}
+
+TEST_CASE("an increment skips an item that was not looked at") {
+  generator<int> g = counting();
+  auto it = g.begin();
+  ++it;
+  ++it;
+  ++it;
+  CHECK(*it == 3);
+}
+
+TEST_CASE("an iterator outlives the moving of its generator") {
+  generator<int> g = counting();
+  auto it = g.begin();
+  CHECK(*it == 0);
+  generator<int> moved = std::move(g);
+  ++it;
+  CHECK(*it == 1);
+  CHECK(moved.next() == 2);
+}
+
+TEST_CASE("what leaves the body comes out of the loop") {
+  const auto body = [](auto& yield) {
+    yield(1);
+    yield(2);
+    throw std::runtime_error("in the body");
+  };
+  numbers items;
+  generator<int> g = body;
+  SUBCASE("a loop") {
+    const auto loop = [&] {
+      for (const int item : g) {
+        items.push_back(item);
+      }
+    };
+    CHECK_THROWS_WITH_AS(loop(), "in the body", std::runtime_error);
+  }
+  SUBCASE("an algorithm") {
+    CHECK_THROWS_WITH_AS(std::ranges::copy(g, std::back_inserter(items)), "in the body", std::runtime_error);
+  }
+  CHECK(items == numbers{1, 2});
+  CHECK(g.done());
+  CHECK(collect(g).empty());
+}
+
+TEST_CASE("an exception in the loop does not reach the generator") {
+  generator<int> g = counting();
+  const auto loop = [&g] {
+    for (const int item : g) {
+      if (item == 2) {
+        throw std::runtime_error("in the loop");
+      }
+    }
+  };
+  CHECK_THROWS_WITH_AS(loop(), "in the loop", std::runtime_error);
+  CHECK(g.suspended());
+  CHECK(g.next() == 3);
+}
+
+namespace {
+
+generator<std::unique_ptr<int>> boxes() {
+  return [](auto& yield) {
+    for (int i = 0; i < 4; ++i) {
+      yield(std::make_unique<int>(i));
+    }
+  };
+}
+
+}  // namespace
+
+TEST_CASE("move-only items go through loops and algorithms") {
+  std::vector<std::unique_ptr<int>> kept;
+  SUBCASE("a loop by value") {
+    for (std::unique_ptr<int> box : boxes()) {
+      kept.push_back(std::move(box));
+    }
+  }
+  SUBCASE("a loop by reference") {
+    for (auto&& box : boxes()) {
+      static_assert(std::is_same_v<decltype(box), std::unique_ptr<int>&&>);
+      kept.push_back(std::move(box));
+    }
+  }
+  SUBCASE("an algorithm") {
+    std::ranges::move(boxes(), std::back_inserter(kept));
+  }
+  REQUIRE(kept.size() == 4);
+  CHECK(*kept.back() == 3);
+}
+
+TEST_CASE("a loop over references changes what they refer to") {
+  numbers items{1, 2, 3};
+  generator<int&> g = [&items](auto& yield) {
+    for (int& item : items) {
+      yield(item);
+    }
+  };
+  for (int& item : g) {
+    item *= 2;
+  }
+  CHECK(items == numbers{2, 4, 6});
+}
+
+TEST_CASE("an item that the loop changes is changed in the body") {
+  std::vector<std::string> seen;
+  generator<std::string> g = [&seen](auto& yield) {
+    for (int i = 0; i < 2; ++i) {
+      std::string item = "item";
+      yield(std::move(item));
+      seen.push_back(item);
+    }
+  };
+  for (std::string&& item : g) {
+    item += '!';
+  }
+  CHECK(seen.size() == 2);
+}
+
+TEST_CASE("a delegation takes any range") {
+  const auto items_of = [](auto delegate) {
+    return collect(generator<int>([delegate](auto& yield) {
+      yield(-1);
+      delegate(yield);
+      yield(-2);
+    }));
+  };
+  SUBCASE("a vector") {
+    CHECK(items_of([](auto& yield) { yield.from(numbers{1, 2}); }) == numbers{-1, 1, 2, -2});
+  }
+  SUBCASE("an empty vector") {
+    CHECK(items_of([](auto& yield) { yield.from(numbers{}); }) == numbers{-1, -2});
+  }
+  SUBCASE("an array") {
+    const int array[] = {3, 4, 5};
+    CHECK(items_of([&array](auto& yield) { yield.from(array); }) == numbers{-1, 3, 4, 5, -2});
+  }
+  SUBCASE("elements that convert") {
+    CHECK(items_of([](auto& yield) { yield.from(std::list<short>{1, 2}); }) == numbers{-1, 1, 2, -2});
+  }
+}
+
+TEST_CASE("the elements of a container that is given away are moved out of it") {
+  std::vector<std::unique_ptr<int>> boxes;
+  for (int i = 0; i < 3; ++i) {
+    boxes.push_back(std::make_unique<int>(i));
+  }
+  generator<std::unique_ptr<int>> g = [&boxes](auto& yield) { yield.from(std::move(boxes)); };
+  for (int i = 0; i < 3; ++i) {
+    CHECK(*g.next() == i);
+  }
+  CHECK_THROWS_AS(g.next(), krait::stop_iteration<>);
+}
+
+TEST_CASE("the elements of a container that is kept stay as they are") {
+  const std::vector<std::string> constant{"a", "b"};
+  std::vector<std::string> kept{"c", "d"};
+  generator<std::string> g = [&](auto& yield) {
+    yield.from(constant);
+    yield.from(kept);
+  };
+  for (std::string&& item : g) {
+    const std::string taken = std::move(item);
+    CHECK(taken.size() == 1);
+  }
+  CHECK(constant == std::vector<std::string>{"a", "b"});
+  CHECK(kept == std::vector<std::string>{"c", "d"});
+}
+
+TEST_CASE("a delegation of references passes on the very elements") {
+  std::vector<int> items{1, 2, 3};
+  generator<int&> g = [&items](auto& yield) { yield.from(items); };
+  for (int& item : g) {
+    item = -item;
+  }
+  CHECK(items == numbers{-1, -2, -3});
+  generator<const int&> constant = [&items](auto& yield) { yield.from(std::as_const(items)); };
+  CHECK(&constant.next() == &items[0]);
+  CHECK(&constant.next() == &items[1]);
+}
+
+TEST_CASE("a value sent to a range is an error where it delegates, and None is not") {
+  generator<int, std::optional<int>> g = [](auto& yield) {
+    try {
+      yield.from(numbers{1, 2, 3});
+    } catch (const krait::attribute_error& e) {
+      CHECK(std::string(e.what()).ends_with("' object has no attribute 'send'"));
+      yield(-1);
+    }
+  };
+  CHECK(g.next() == 1);
+  CHECK(g.send(std::nullopt) == 2);
+  CHECK(g.send(5) == -1);
+}
+
+TEST_CASE("a generator may be made of another, which it owns") {
+  const auto squares = [](generator<int> source) {
+    return generator<int>([source = std::move(source)](auto& yield) mutable {
+      for (const int item : source) {
+        yield(item * item);
+      }
+    });
+  };
+  CHECK(collect(squares(squares(up_to(4)))) == numbers{0, 1, 16, 81});
+}
+
+// Clang before 16 cannot compile libstdc++'s views, not even over a vector.
+#if !defined(__clang__) || __clang_major__ >= 16
+
+TEST_CASE("taking seven items computes exactly seven") {
+  int computed = 0;
+  CHECK(collect(fibonacci(100, &computed) | std::views::take(7)) == numbers{1, 1, 2, 3, 5, 8, 13});
+  CHECK(computed == 7);
+}
+
+TEST_CASE("taking as many items as there are does not ask for one more") {
+  bool ended = false;
+  generator<int> g = [&ended](auto& yield) {
+    yield(1);
+    yield(2);
+    ended = true;
+  };
+  CHECK(collect(std::ranges::ref_view(g) | std::views::take(2)) == numbers{1, 2});
+  CHECK_FALSE(ended);
+  CHECK(collect(g).empty());
+  CHECK(ended);
+}
+
+TEST_CASE("taking none computes none") {
+  int computed = 0;
+  CHECK(collect(fibonacci(100, &computed) | std::views::take(0)).empty());
+  CHECK(computed == 0);
+}
+
+TEST_CASE("generators go through the views of the standard library") {
+  SUBCASE("drop") {
+    CHECK(collect(up_to(6) | std::views::drop(4)) == numbers{4, 5});
+  }
+  SUBCASE("drop more than there are") {
+    CHECK(collect(up_to(3) | std::views::drop(4)).empty());
+  }
+  SUBCASE("filter") {
+    CHECK(collect(up_to(7) | std::views::filter([](int i) { return i % 3 == 0; })) == numbers{0, 3, 6});
+  }
+  SUBCASE("transform") {
+    CHECK(collect(up_to(4) | std::views::transform([](int i) { return i * i; })) == numbers{0, 1, 4, 9});
+  }
+  SUBCASE("take_while") {
+    CHECK(collect(counting() | std::views::take_while([](int i) { return i < 4; })) == numbers{0, 1, 2, 3});
+  }
+  SUBCASE("drop_while") {
+    CHECK(collect(up_to(6) | std::views::drop_while([](int i) { return i < 4; })) == numbers{4, 5});
+  }
+  SUBCASE("several in a row") {
+    CHECK(collect(counting() | std::views::filter([](int i) { return i % 2 == 1; }) |
+                  std::views::transform([](int i) { return i * 10; }) | std::views::drop(1) |
+                  std::views::take(3)) == numbers{30, 50, 70});
+  }
+  SUBCASE("join of generators") {
+    generator<generator<int>> rows = [](auto& yield) {
+      for (int i = 1; i <= 3; ++i) {
+        yield(up_to(i));
+      }
+    };
+    numbers items;
+    for (generator<int>&& row : rows) {
+      for (const int item : row) {
+        items.push_back(item);
+      }
+    }
+    CHECK(items == numbers{0, 0, 1, 0, 1, 2});
+  }
+}
+
+TEST_CASE("a view goes on after a loop that was broken off, and leaves the rest") {
+  generator<int> g = counting(1);
+  for (const int item : g) {
+    if (item == 3) {
+      break;
+    }
+  }
+  CHECK(collect(std::ranges::ref_view(g) | std::views::take(3)) == numbers{4, 5, 6});
+  CHECK(g.next() == 7);
+}
+
+TEST_CASE("what leaves the body comes out of a loop over a view") {
+  generator<int> g = [](auto& yield) {
+    yield(1);
+    throw std::runtime_error("in the body");
+  };
+  const auto loop = [&g] {
+    collect(std::ranges::ref_view(g) | std::views::transform([](int i) { return i; }));
+  };
+  CHECK_THROWS_WITH_AS(loop(), "in the body", std::runtime_error);
+  CHECK(g.done());
+}
+
+TEST_CASE("move-only items go through views") {
+  numbers items;
+  for (auto&& box : boxes() | std::views::drop(1) | std::views::transform([](std::unique_ptr<int> b) {
+                      *b *= 10;
+                      return b;
+                    }) | std::views::take(2)) {
+    const std::unique_ptr<int> kept = std::move(box);
+    items.push_back(*kept);
+  }
+  CHECK(items == numbers{10, 20});
+}
+
+TEST_CASE("a delegation takes views") {
+  const auto items_of = [](auto delegate) {
+    return collect(generator<int>([delegate](auto& yield) {
+      delegate(yield);
+      yield(-1);
+    }));
+  };
+  SUBCASE("an iota") {
+    CHECK(items_of([](auto& yield) { yield.from(std::views::iota(1, 4)); }) == numbers{1, 2, 3, -1});
+  }
+  SUBCASE("views over a container") {
+    const numbers source{1, 2, 3, 4, 5, 6};
+    CHECK(items_of([&source](auto& yield) {
+            yield.from(source | std::views::filter([](int i) { return i % 2 == 0; }) |
+                       std::views::transform([](int i) { return i * i; }));
+          }) == numbers{4, 16, 36, -1});
+  }
+  SUBCASE("views over a generator") {
+    CHECK(items_of([](auto& yield) { yield.from(counting(5) | std::views::take(2)); }) == numbers{5, 6, -1});
+  }
+}
+
+TEST_CASE("a range is read lazily by the delegation") {
+  int read = 0;
+  generator<int> g = [&read](auto& yield) {
+    yield.from(std::views::iota(0) | std::views::transform([&read](int i) {
+                 ++read;
+                 return i;
+               }));
+  };
+  CHECK(g.next() == 0);
+  CHECK(read == 1);
+  CHECK(g.next() == 1);
+  CHECK(read == 2);
+  CHECK(g.yielding_from());
+  g.close();
+  CHECK(read == 2);
+}
+
+TEST_CASE("a view that is given away does not give its elements away") {
+  std::vector<std::string> kept{"a", "b"};
+  generator<std::string> g = [&kept](auto& yield) { yield.from(std::views::all(kept)); };
+  CHECK(g.next() == "a");
+  CHECK(g.next() == "b");
+  CHECK(kept == std::vector<std::string>{"a", "b"});
+}
+
+TEST_CASE("what is thrown by a range comes out of the delegation, and what is thrown in ends it") {
+  SUBCASE("by the range") {
+    generator<int> g = [](auto& yield) {
+      try {
+        yield.from(std::views::iota(0) | std::views::transform([](int i) {
+                     if (i == 2) {
+                       throw std::runtime_error("by the range");
+                     }
+                     return i;
+                   }));
+      } catch (const std::exception&) {
+        CHECK(probes::handled() == "by the range");
+        yield(-1);
+      }
+    };
+    CHECK(collect(g) == numbers{0, 1, -1});
+  }
+  SUBCASE("thrown in") {
+    generator<int> g = [](auto& yield) {
+      try {
+        yield.from(std::views::iota(0));
+      } catch (int thrown) {
+        yield(thrown);
+      }
+    };
+    CHECK(g.next() == 0);
+    CHECK(g.throw_(7) == 7);
+    CHECK_FALSE(g.yielding_from());
+  }
+  SUBCASE("closed") {
+    probes::tally elements;
+    generator<int> g = [&elements](auto& yield) {
+      const probes::counted local(elements);
+      yield.from(std::views::iota(0));
+    };
+    CHECK(g.next() == 0);
+    g.close();
+    CHECK(elements.live == 0);
+  }
+}
+
+#endif

@@ -1,0 +1,826 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <doctest/doctest.h>
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <climits>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <optional>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <krait/krait.hpp>
+
+#include "probes.hpp"
+
+namespace {
+
+using krait::generator;
+using krait::stack;
+using krait::stack_options;
+using krait::stack_pool;
+
+const std::size_t page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+
+/// Up to 1 KiB of each stack goes into spreading them in caches.
+constexpr std::size_t spread = 1024;
+
+/// Calls itself until `bytes` of stack are used, writing to all of it.
+[[gnu::noinline]] std::size_t use_stack(std::size_t bytes) {
+  volatile char local[1024];
+  for (volatile char& each : local) {
+    each = 1;
+  }
+  const std::size_t used = bytes > sizeof local ? use_stack(bytes - sizeof local) : 0;
+  return used + sizeof local * static_cast<std::size_t>(local[bytes % sizeof local]);
+}
+
+/// Can this process read the byte? Asks the kernel, as a fault would be the end.
+bool readable(const std::byte* place) {
+  std::byte copy;
+  const iovec to{&copy, 1};
+  const iovec from{const_cast<std::byte*>(place), 1};
+  return ::process_vm_readv(::getpid(), &to, 1, &from, 1, 0) == 1;
+}
+
+/// Is all below the stack, as far as the guard goes, out of reach, and the stack itself not?
+bool guarded(const stack& memory, std::size_t guard) {
+  for (std::size_t offset = 1; offset <= guard; offset += page / 4) {
+    if (readable(memory.limit - offset)) {
+      return false;
+    }
+  }
+  return !readable(memory.limit - guard) && readable(memory.limit) && readable(memory.top() - 1);
+}
+
+/// Where the stack of a generator is: an address within it, the same for each on the same stack.
+const void* place_of(generator<const void*>& g) {
+  return g.next();
+}
+generator<const void*> placed() {
+  return [](krait::yielder<const void*>& yield) { yield(&yield); };
+}
+
+}  // namespace
+
+TEST_CASE("a default stack has room for 48 KiB of locals") {
+  generator<int> g = [](auto& yield) {
+    char local[48 * 1024];
+    std::memset(local, 'x', sizeof local);
+    yield(1);
+    CHECK(std::string_view(local, sizeof local).find_first_not_of('x') == std::string_view::npos);
+  };
+  CHECK(g.next() == 1);
+  CHECK_THROWS_AS(g.next(), krait::stop_iteration<>);
+}
+
+TEST_CASE("a stack of 1 MiB has room for 900 KiB of locals") {
+  generator<int> g(std::allocator_arg, stack_options{.size = 1 << 20}, [](auto& yield) {
+    char local[900 * 1024];
+    std::memset(local, 'x', sizeof local);
+    yield(1);
+    CHECK(std::string_view(local, sizeof local).find_first_not_of('x') == std::string_view::npos);
+  });
+  CHECK(g.next() == 1);
+  CHECK_THROWS_AS(g.next(), krait::stop_iteration<>);
+}
+
+TEST_CASE("many stacks of 1 MiB do not get into each other's way") {
+  std::vector<generator<std::size_t>> all;
+  for (int i = 0; i < 40; ++i) {
+    all.emplace_back(std::allocator_arg, stack_options{.size = 1 << 20},
+                     [](auto& yield) { yield(use_stack(400 * 1024)); });
+  }
+  for (auto& each : all) {
+    CHECK(each.next() == 400 * 1024);
+  }
+}
+
+TEST_CASE("sizes are rounded up to whole pages, and are what is there to use") {
+  CHECK(stack_pool().options() == stack_options{.size = 64 * 1024, .guard = page});
+  CHECK(stack_pool({.size = 1}).options() == stack_options{.size = page, .guard = page});
+  CHECK(stack_pool({.size = 0}).options() == stack_options{.size = page, .guard = page});
+  CHECK(stack_pool({.size = 5 * page + 1, .guard = page + 1}).options() ==
+        stack_options{.size = 6 * page, .guard = 2 * page});
+  for (const std::size_t size : {std::size_t{1}, page, 64 * 1024 + page, std::size_t{5} << 20}) {
+    stack_pool pool({.size = size});
+    for (int i = 0; i < 20; ++i) {
+      const stack memory = pool.allocate();
+      CHECK(memory.size <= pool.options().size);
+      CHECK(memory.size >= pool.options().size - spread);
+      CHECK(reinterpret_cast<std::uintptr_t>(memory.limit) % page == 0);
+      CHECK(reinterpret_cast<std::uintptr_t>(memory.top()) % 64 == 0);
+      *memory.limit = std::byte{1};
+      *(memory.top() - 1) = std::byte{1};
+      pool.deallocate(memory);
+    }
+  }
+}
+
+TEST_CASE("stacks of a pool do not overlap") {
+  stack_pool pool({.size = 3 * page, .guard = 2 * page});
+  std::vector<stack> all;
+  for (int i = 0; i < 200; ++i) {
+    all.push_back(pool.allocate());
+  }
+  std::sort(all.begin(), all.end(), [](const stack& a, const stack& b) { return a.limit < b.limit; });
+  for (std::size_t i = 1; i < all.size(); ++i) {
+    CHECK(all[i].limit - all[i - 1].top() >= static_cast<std::ptrdiff_t>(2 * page));
+  }
+  for (const stack& each : all) {
+    pool.deallocate(each);
+  }
+}
+
+TEST_CASE("options beyond the address space are an error") {
+  CHECK_THROWS_AS(stack_pool({.size = SIZE_MAX}), krait::value_error);
+  CHECK_THROWS_AS(stack_pool({.size = page, .guard = SIZE_MAX}), krait::value_error);
+  CHECK_THROWS_AS(stack_pool({.size = SIZE_MAX / 2, .guard = SIZE_MAX / 2}), krait::value_error);
+  probes::tally captured;
+  const auto create = [&captured] {
+    return generator<int>(std::allocator_arg, stack_options{.size = SIZE_MAX},
+                          [token = probes::counted(captured)](auto& yield) { yield(token.value); });
+  };
+  CHECK_THROWS_AS(static_cast<void>(create()), krait::value_error);
+  CHECK(captured.live == 0);
+}
+
+TEST_CASE("a stack larger than there is memory to map is bad_alloc, and nothing is leaked") {
+  probes::tally captured;
+  const auto create = [&captured] {
+    return generator<int>(std::allocator_arg, stack_options{.size = std::size_t{1} << 60},
+                          [token = probes::counted(captured)](auto& yield) { yield(token.value); });
+  };
+  CHECK_THROWS_AS(static_cast<void>(create()), std::bad_alloc);
+  CHECK_THROWS_AS(static_cast<void>(create()), std::bad_alloc);
+  CHECK(captured.live == 0);
+}
+
+TEST_CASE("a body too large for its stack is an error, and nothing is leaked") {
+  probes::tally captured;
+  const auto large_body = [token = probes::counted(captured), bulk = std::array<char, 70'000>()](
+                              auto& yield) { yield(bulk.front() + token.value); };
+  {
+    CHECK_THROWS_AS(static_cast<void>(generator<int>{large_body}), krait::value_error);
+    probes::counting_source stacks;
+    CHECK_THROWS_AS(static_cast<void>(generator<int>(std::allocator_arg, stacks, large_body)),
+                    krait::value_error);
+    CHECK(stacks.allocated == 1);
+    CHECK(stacks.live() == 0);
+    CHECK_THROWS_AS(
+        static_cast<void>(generator<int>(std::allocator_arg, stack_options{.size = 1}, large_body)),
+        krait::value_error);
+    CHECK(captured.live == 1);
+    generator<int> g(std::allocator_arg, stack_options{.size = 100'000}, large_body);
+    CHECK(g.next() == 0);
+    CHECK(captured.live == 2);
+  }
+  CHECK(captured.live == 1);
+}
+
+TEST_CASE("a body that was too large to move is still the caller's") {
+  auto number = std::make_shared<int>(5);
+  auto large_body = [number, bulk = std::array<char, 70'000>()](krait::yielder<int>& yield) {
+    yield(bulk.front() + *number);
+  };
+  CHECK(number.use_count() == 2);
+  CHECK_THROWS_AS(static_cast<void>(generator<int>{std::move(large_body)}), krait::value_error);
+  CHECK(number.use_count() == 2);
+  generator<int> g(std::allocator_arg, stack_options{.size = 100'000}, std::move(large_body));
+  CHECK(number.use_count() == 2);
+  CHECK(g.next() == 5);
+}
+
+TEST_CASE("the smallest stacks carry small bodies") {
+  for (int i = 0; i < 20; ++i) {  // the tops of stacks differ
+    generator<int> g(std::allocator_arg, stack_options{.size = 1}, [i](auto& yield) { yield(i); });
+    CHECK(g.next() == i);
+  }
+}
+
+namespace {
+
+/// Hands out the same static buffer, to one generator at a time.
+class buffer_source final : public krait::stack_source {
+ public:
+  stack allocate() override {
+    if (in_use) {
+      throw std::bad_alloc();
+    }
+    in_use = true;
+    ++allocated;
+    return {buffer, sizeof buffer};
+  }
+  void deallocate(stack memory) noexcept override {
+    in_use = false;
+    ++deallocated;
+    returned = memory;
+  }
+
+  alignas(16) static inline std::byte buffer[32 * 1024];
+  bool in_use = false;
+  int allocated = 0;
+  int deallocated = 0;
+  stack returned;
+};
+
+struct cannot_be_moved {
+  cannot_be_moved() = default;
+  cannot_be_moved(const cannot_be_moved&) { throw std::runtime_error("not moved"); }
+  void operator()(krait::yielder<int>& yield) const { yield(1); }
+};
+
+}  // namespace
+
+TEST_CASE("a generator runs on the memory that a user's source hands out, and gives it back") {
+  buffer_source source;
+  const void* place = nullptr;
+  {
+    generator<int> g(std::allocator_arg, source, [&place](auto& yield) {
+      int local = 0;
+      place = &local;
+      for (int i = 0;; ++i) {
+        yield(i);
+      }
+    });
+    CHECK(source.allocated == 1);
+    CHECK(g.next() == 0);
+    const auto* const byte = static_cast<const std::byte*>(place);
+    CHECK(byte >= std::begin(source.buffer));
+    CHECK(byte < std::end(source.buffer));
+    generator<int> moved = std::move(g);
+    CHECK(moved.next() == 1);
+    CHECK(source.deallocated == 0);
+  }
+  CHECK(source.deallocated == 1);
+  CHECK(source.returned.limit == source.buffer);
+  CHECK(source.returned.size == sizeof source.buffer);
+  {
+    generator<int> again(std::allocator_arg, source, [](auto& yield) { yield(use_stack(20'000) == 20'480); });
+    CHECK(again.next() == 1);
+  }
+  CHECK(source.allocated == 2);
+  CHECK(source.deallocated == 2);
+}
+
+TEST_CASE("a stack is given back when its generator is destroyed, not when the body ends") {
+  probes::counting_source stacks;
+  {
+    generator<int> ended(std::allocator_arg, stacks, [](auto& yield) { yield(1); });
+    generator<int> closed(std::allocator_arg, stacks, [](auto& yield) { yield(1); });
+    generator<int> unstarted(std::allocator_arg, stacks, [](auto& yield) { yield(1); });
+    static_cast<void>(ended.resume());
+    static_cast<void>(ended.resume());
+    closed.next();
+    closed.close();
+    unstarted.close();
+    CHECK(stacks.live() == 3);
+    CHECK(ended.name() == closed.name());
+  }
+  CHECK(stacks.live() == 0);
+  CHECK(stacks.allocated == 3);
+}
+
+TEST_CASE("when a source has no stack, that comes out, and nothing is leaked") {
+  probes::counting_source stacks;
+  probes::tally captured;
+  const auto create = [&] {
+    return generator<int>(std::allocator_arg, stacks,
+                          [token = probes::counted(captured)](auto& yield) { yield(token.value); });
+  };
+  stacks.failing = true;
+  CHECK_THROWS_AS(static_cast<void>(create()), std::bad_alloc);
+  CHECK(captured.live == 0);
+  CHECK(stacks.allocated == 0);
+  CHECK(stacks.deallocated == 0);
+  stacks.failing = false;
+  CHECK(create().next() == 0);
+  CHECK(stacks.live() == 0);
+}
+
+TEST_CASE("when a body cannot be moved, that comes out, and the stack is given back") {
+  probes::counting_source stacks;
+  CHECK_THROWS_WITH_AS(static_cast<void>(generator<int>(std::allocator_arg, stacks, cannot_be_moved())),
+                       "not moved", std::runtime_error);
+  CHECK(stacks.allocated == 1);
+  CHECK(stacks.live() == 0);
+  CHECK_THROWS_WITH_AS(static_cast<void>(generator<int>{cannot_be_moved()}), "not moved", std::runtime_error);
+}
+
+TEST_CASE("a generator delegated to gives its stack back when the delegation ends") {
+  probes::counting_source stacks;
+  generator<int> g = [&stacks](auto& yield) {
+    for (int i = 0; i < 3; ++i) {
+      yield.from(generator<int>(std::allocator_arg, stacks, [i](auto& inner) { inner(i); }));
+      CHECK(stacks.live() == 0);
+    }
+    yield.from(generator<int>(std::allocator_arg, stacks, [](auto& inner) { inner(3); }));
+  };
+  for (int i = 0; i <= 3; ++i) {
+    CHECK(g.next() == i);
+    CHECK(stacks.live() == 1);
+  }
+  g.close();
+  CHECK(stacks.live() == 0);
+}
+
+TEST_CASE("a pool reuses the stack that came back last") {
+  stack_pool pool;
+  const stack a = pool.allocate();
+  const stack b = pool.allocate();
+  const stack c = pool.allocate();
+  pool.deallocate(b);
+  pool.deallocate(a);
+  pool.deallocate(c);
+  CHECK(pool.allocate().limit == c.limit);
+  CHECK(pool.allocate().limit == a.limit);
+  CHECK(pool.allocate().limit == b.limit);
+  for (const stack& each : {a, b, c}) {
+    pool.deallocate(each);
+  }
+}
+
+TEST_CASE("a new generator runs on the stack of the one destroyed last") {
+  const void* first = nullptr;
+  const void* second = nullptr;
+  {
+    generator<const void*> one = placed();
+    generator<const void*> two = placed();
+    first = place_of(one);
+    second = place_of(two);
+    CHECK(first != second);
+  }  // `two` goes first
+  generator<const void*> three = placed();
+  CHECK(place_of(three) == first);
+  generator<const void*> four = placed();
+  CHECK(place_of(four) == second);
+}
+
+TEST_CASE("generators with the same options share a pool") {
+  const stack_options options{.size = 200'000, .guard = 3 * page};
+  const auto make = [](const stack_options& these) {
+    return generator<const void*>(std::allocator_arg, these,
+                                  [](krait::yielder<const void*>& yield) { yield(&yield); });
+  };
+  const void* place = nullptr;
+  {
+    generator<const void*> g = make(options);
+    place = place_of(g);
+  }
+  {
+    generator<const void*> other = make({.size = 300'000});
+    CHECK(place_of(other) != place);
+  }
+  generator<const void*> g = make({.size = 200'001, .guard = 2 * page + 1});
+  CHECK(place_of(g) == place);
+}
+
+TEST_CASE("20,000 generators can be alive at once") {
+  constexpr std::size_t count = 20'000;
+  std::vector<generator<std::size_t>> all;
+  all.reserve(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    all.emplace_back([i](auto& yield) {
+      for (std::size_t n = i;; n += count) {
+        yield(n);
+      }
+    });
+  }
+  std::size_t wrong = 0;
+  for (std::size_t round = 0; round < 3; ++round) {
+    for (std::size_t i = 0; i < count; ++i) {
+      wrong += all[i].next() != i + round * count;
+    }
+  }
+  CHECK(wrong == 0);
+}
+
+TEST_CASE("guard: the method is one of two, and the environment can choose mprotect") {
+  const std::string method = krait::guard_method();
+  CHECK((method == "MADV_GUARD_INSTALL" || method == "mprotect"));
+  CHECK(krait::guard_method() == method);
+  if (const char* const wish = std::getenv("KRAIT_GUARDS");
+      wish != nullptr && wish == std::string("mprotect")) {
+    CHECK(method == "mprotect");
+  }
+}
+
+TEST_CASE("guard: below every stack of a pool there is one, of the size asked for") {
+  for (const stack_options& options : {stack_options{}, stack_options{.size = 1, .guard = 1},
+                                       stack_options{.size = 3 * page, .guard = 5 * page}}) {
+    stack_pool pool(options);
+    std::vector<stack> all;
+    for (int i = 0; i < 300; ++i) {
+      all.push_back(pool.allocate());
+    }
+    std::size_t unguarded = 0;
+    for (const stack& each : all) {
+      unguarded += !guarded(each, pool.options().guard);
+    }
+    CHECK(unguarded == 0);
+    // Still so on the second use.
+    for (const stack& each : all) {
+      std::memset(each.limit, 1, each.size);
+      pool.deallocate(each);
+    }
+    for (stack& each : all) {
+      each = pool.allocate();
+      unguarded += !guarded(each, pool.options().guard);
+    }
+    CHECK(unguarded == 0);
+    for (const stack& each : all) {
+      pool.deallocate(each);
+    }
+  }
+}
+
+TEST_CASE("guard: below the stacks of generators there is one") {
+  std::vector<generator<const void*>> all;
+  std::size_t unguarded = 0;
+  for (int i = 0; i < 300; ++i) {
+    all.push_back(placed());
+    // The frame is in the highest page of its stack. Going down from there, all pages are the stack's, then
+    // comes the guard.
+    auto address = reinterpret_cast<std::uintptr_t>(place_of(all.back()));
+    address -= address % page;
+    std::size_t pages = 0;
+    while (readable(reinterpret_cast<const std::byte*>(address))) {
+      ++pages;
+      address -= page;
+    }
+    unguarded += pages != 64 * 1024 / page;
+  }
+  CHECK(unguarded == 0);
+}
+
+TEST_CASE("guard: writing below a stack is a fault") {
+  stack_pool pool({.size = 1, .guard = 2 * page});
+  std::vector<stack> all;
+  for (int i = 0; i < 20; ++i) {
+    all.push_back(pool.allocate());
+  }
+  for (const std::size_t offset : {std::size_t{1}, page, page + 1, 2 * page}) {
+    CHECK(probes::in_child([&] {
+            *const_cast<volatile std::byte*>(all[10].limit - offset) = std::byte{1};
+            return 0;
+          }).killed_by(SIGSEGV));
+  }
+  CHECK(probes::in_child([&] {
+          *const_cast<volatile std::byte*>(all[10].limit) = std::byte{1};
+          return 0;
+        }).exited_with(0));
+  for (const stack& each : all) {
+    pool.deallocate(each);
+  }
+}
+
+TEST_CASE("guard: a body that recurses without end is stopped by a fault") {
+  const auto overflow = [](generator<std::size_t> g) {
+    return probes::in_child([&g] {
+      std::vector<generator<const void*>> neighbours;
+      for (int i = 0; i < 10; ++i) {
+        neighbours.push_back(placed());
+      }
+      return g.next() == 0 ? 1 : 2;
+    });
+  };
+  const auto body = [](auto& yield) { yield(use_stack(std::size_t{1} << 30)); };
+  CHECK(overflow(body).killed_by(SIGSEGV));
+  CHECK(overflow(generator<std::size_t>(std::allocator_arg, stack_options{.size = 1 << 20}, body))
+            .killed_by(SIGSEGV));
+}
+
+namespace {
+
+/// Runs the test cases that match `filter` in a new process, with KRAIT_GUARDS=mprotect. Returns what it
+/// wrote, or nothing if it failed.
+std::string output_with_mprotect(const char* filter) {
+  char program[PATH_MAX];
+  const ssize_t length = ::readlink("/proc/self/exe", program, sizeof program - 1);
+  REQUIRE(length > 0);
+  program[length] = '\0';
+  std::cout.flush();
+  std::fflush(nullptr);
+  int ends[2];
+  REQUIRE(::pipe(ends) == 0);
+  const std::string argument = std::string("--test-case=") + filter;
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::setenv("KRAIT_GUARDS", "mprotect", 1);
+    ::dup2(ends[1], STDOUT_FILENO);
+    ::close(ends[0]);
+    ::close(ends[1]);
+    ::execl(program, program, "--no-colors=1", argument.c_str(), static_cast<char*>(nullptr));
+    std::_Exit(201);
+  }
+  ::close(ends[1]);
+  std::string output;
+  char part[1024];
+  for (ssize_t n; (n = ::read(ends[0], part, sizeof part)) > 0;) {
+    output.append(part, static_cast<std::size_t>(n));
+  }
+  ::close(ends[0]);
+  return probes::wait_for(child).exited_with(0) ? output : "";
+}
+
+bool all_passed(const std::string& output, int count) {
+  std::string squeezed;  // doctest aligns its numbers
+  for (const char c : output) {
+    if (c != ' ') {
+      squeezed += c;
+    }
+  }
+  const std::string number = std::to_string(count);
+  return squeezed.find("testcases:" + number + "|" + number + "passed") != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("with KRAIT_GUARDS=mprotect, the same holds of guards") {
+  CHECK(all_passed(output_with_mprotect("guard: *"), 5));
+}
+
+TEST_CASE("mprotect: when the number of mappings is exhausted, that is bad_alloc, and all stays usable") {
+  if (krait::guard_method() != std::string("mprotect")) {
+    return;  // markers need no mappings; the next test runs this one with mprotect
+  }
+  std::size_t most = 0;
+  std::ifstream("/proc/sys/vm/max_map_count") >> most;
+  REQUIRE(most > 0);
+  const std::size_t enough = std::min<std::size_t>(most / 2 + 1000, 40'000);
+  stack_pool pool({.size = 1});
+  std::vector<stack> all;
+  all.reserve(enough);
+  bool exhausted = false;
+  try {
+    while (all.size() < enough) {
+      all.push_back(pool.allocate());
+    }
+  } catch (const std::bad_alloc&) {
+    exhausted = true;
+  }
+  CHECK(exhausted == (most / 2 < enough));
+  CHECK(all.size() > 1000);
+  CHECK(guarded(all.back(), page));
+  if (exhausted) {
+    CHECK_THROWS_AS(pool.allocate(), std::bad_alloc);
+  }
+  const stack last = all.back();
+  pool.deallocate(last);
+  CHECK(pool.allocate().limit == last.limit);
+  for (const stack& each : all) {
+    pool.deallocate(each);
+  }
+}
+
+TEST_CASE("with KRAIT_GUARDS=mprotect, the limit of mappings is an error like any other") {
+  CHECK(all_passed(output_with_mprotect("mprotect: *,guard: the method*"), 2));
+}
+
+TEST_CASE("generators may be created on one thread and destroyed on another") {
+  std::set<const void*> places;
+  for (int round = 0; round < 20; ++round) {
+    std::vector<generator<const void*>> made_here;
+    std::vector<generator<const void*>> made_there;
+    for (int i = 0; i < 100; ++i) {
+      made_here.push_back(placed());
+      places.insert(place_of(made_here.back()));
+    }
+    std::thread([&] {
+      for (int i = 0; i < 100; ++i) {
+        made_there.push_back(placed());
+        places.insert(place_of(made_there.back()));
+      }
+      made_here.clear();
+    }).join();
+    made_there.clear();
+  }
+  // Of the 4,000 none was lost, so a few hundred stacks went round.
+  CHECK(places.size() < 600);
+}
+
+TEST_CASE("the stacks of a thread are used by others when it has ended") {
+  std::set<const void*> places;
+  for (int i = 0; i < 200; ++i) {
+    std::thread([&places] {
+      std::vector<generator<const void*>> some;
+      for (int n = 0; n < 10; ++n) {
+        some.push_back(placed());
+        places.insert(place_of(some.back()));
+      }
+    }).join();
+  }
+  CHECK(places.size() < 300);
+}
+
+TEST_CASE("pools serve many threads at once, each stack one generator at a time") {
+  constexpr int threads = 4;
+  constexpr int rounds = 300;
+  stack_pool shared({.size = 16 * 1024});
+  std::mutex mutex;
+  std::vector<generator<int>> exchange;  // one thread's are another's to destroy
+  std::atomic<int> wrong = 0;
+  std::vector<std::thread> running;
+  for (int t = 0; t < threads; ++t) {
+    running.emplace_back([&, t] {
+      for (int round = 0; round < rounds; ++round) {
+        const int mark = t * rounds + round;
+        const auto body = [mark](auto& yield) {
+          volatile int local[500];
+          for (volatile int& each : local) {
+            each = mark;
+          }
+          yield(mark);
+          int sum = 0;
+          for (const volatile int& each : local) {
+            sum += each == mark;
+          }
+          yield(sum);
+        };
+        std::vector<generator<int>> mine;
+        mine.emplace_back(body);
+        mine.emplace_back(std::allocator_arg, shared, body);
+        mine.emplace_back(std::allocator_arg, stack_options{.size = 32 * 1024}, body);
+        for (generator<int>& each : mine) {
+          wrong += each.next() != mark;
+        }
+        std::vector<generator<int>> others;
+        {
+          const std::lock_guard lock(mutex);
+          others = std::exchange(exchange, {});
+          exchange = std::move(mine);
+        }
+        for (generator<int>& each : others) {
+          wrong += each.next() != 500;
+        }
+      }
+    });
+  }
+  for (std::thread& each : running) {
+    each.join();
+  }
+  exchange.clear();
+  CHECK(wrong == 0);
+}
+
+namespace {
+
+/// Holds generators until its thread is gone; then makes another.
+struct held_by_thread {
+  std::vector<generator<const void*>> generators;
+  std::atomic<int>* ended = nullptr;
+  ~held_by_thread() {
+    if (ended != nullptr) {
+      generators.clear();
+      generator<const void*> late = placed();
+      *ended += place_of(late) != nullptr;
+    }
+  }
+};
+
+generator<const void*> noting_its_end(std::atomic<int>& ended) {
+  return [&ended](krait::yielder<const void*>& yield) {
+    const probes::at_exit note([&ended] { ++ended; });
+    yield(&yield);
+  };
+}
+
+}  // namespace
+
+TEST_CASE("generators may be destroyed and made by the destructors of thread_local objects") {
+  std::atomic<int> ended = 0;
+  std::set<const void*> places;
+  for (int i = 0; i < 100; ++i) {
+    std::thread([&] {
+      // Made before the thread has used any generator, or after, so that it goes after krait's own or before.
+      static thread_local held_by_thread early;
+      static thread_local held_by_thread late;
+      early.ended = &ended;
+      early.generators.push_back(noting_its_end(ended));
+      places.insert(place_of(early.generators.back()));
+      { generator<const void*> unrelated = placed(); }
+      late.ended = &ended;
+      for (int n = 0; n < 5; ++n) {
+        late.generators.push_back(noting_its_end(ended));
+        places.insert(place_of(late.generators.back()));
+      }
+    }).join();
+  }
+  CHECK(ended == 100 * (6 + 2));
+  CHECK(places.size() < 200);
+}
+
+TEST_CASE("generators may be destroyed and made by the destructors of static objects") {
+  int ends[2];
+  REQUIRE(::pipe(ends) == 0);
+  const probes::child_status status = probes::in_child([&]() -> int {
+    struct held {
+      int report;
+      std::optional<generator<int>> g;
+      ~held() {
+        g.reset();
+        generator<int> late = [](auto& yield) { yield(7); };
+        const char text = late.next() == 7 ? 'l' : '?';
+        static_cast<void>(::write(report, &text, 1) == 1);
+      }
+    };
+    static held early{ends[1], std::nullopt};
+    early.g = generator<int>([&](auto& yield) {
+      const probes::at_exit note([&] { static_cast<void>(::write(ends[1], "e", 1) == 1); });
+      yield(1);
+    });
+    early.g->next();
+    std::exit(0);
+  });
+  ::close(ends[1]);
+  std::string text(8, '\0');
+  const ssize_t length = ::read(ends[0], text.data(), text.size());
+  ::close(ends[0]);
+  CHECK(status.exited_with(0));
+  REQUIRE(length >= 0);
+  CHECK(text.substr(0, static_cast<std::size_t>(length)) == "el");
+}
+
+namespace {
+
+std::size_t address_space_in_use() {
+  std::size_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  return pages * page;
+}
+
+}  // namespace
+
+TEST_CASE("when the address space is exhausted, that is bad_alloc, and all stays usable") {
+  const auto exhaust = [](auto make) {
+    return probes::in_child([&make] {
+      std::vector<generator<int>> all;
+      all.reserve(100'000);  // more than other tests have left in the pool
+      all.push_back(make());
+      const rlim_t allowed = address_space_in_use() + (std::size_t{24} << 20);
+      const rlimit limit{allowed, allowed};
+      if (::setrlimit(RLIMIT_AS, &limit) != 0) {
+        return 1;
+      }
+      bool exhausted = false;
+      try {
+        while (all.size() < all.capacity()) {
+          all.push_back(make());
+        }
+      } catch (const std::bad_alloc&) {
+        exhausted = true;
+      }
+      if (!exhausted || all.size() < 10) {
+        return 2;
+      }
+      try {
+        all.push_back(make());
+        return 3;
+      } catch (const std::bad_alloc&) {
+      }
+      for (generator<int>& each : all) {
+        if (each.next() != 1 || each.next() != 2) {
+          return 4;
+        }
+      }
+      all.pop_back();
+      all.push_back(make());
+      if (all.back().next() != 1) {
+        return 5;
+      }
+      return 0;
+    });
+  };
+  const auto body = [](auto& yield) {
+    yield(1);
+    yield(2);
+  };
+  SUBCASE("default stacks") {
+    CHECK(exhaust([&body] { return generator<int>(body); }).exited_with(0));
+  }
+  SUBCASE("stacks of 1 MiB") {
+    CHECK(exhaust([&body] {
+            return generator<int>(std::allocator_arg, stack_options{.size = 1 << 20}, body);
+          }).exited_with(0));
+  }
+}
