@@ -1190,7 +1190,8 @@ TEST_CASE(
 }
 
 TEST_CASE("no exception cannot be thrown into a generator, and changes nothing") {
-  const char* const text = "exceptions must derive from BaseException, not NoneType";
+  const char* const text =
+      "exceptions must be classes or instances deriving from BaseException, not NoneType";
   full_generator g = [](auto& yield) {
     yield(1);
     yield(2);

@@ -22,7 +22,30 @@
 
 #include <krait/krait.hpp>
 
+#if __has_include(<valgrind/valgrind.h>)
+#include <valgrind/valgrind.h>
+#endif
+
 namespace probes {
+
+/// Does a sanitizer run along? It ends the process when it gets no memory of its own, and its redzones make
+/// frames larger.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool sanitized = true;
+#elif defined(__has_feature)
+inline constexpr bool sanitized = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
+#else
+inline constexpr bool sanitized = false;
+#endif
+
+/// Does the program run under valgrind? That knows few mappings, and forbids to look below a stack pointer.
+inline bool on_valgrind() {
+#if defined(RUNNING_ON_VALGRIND)
+  return RUNNING_ON_VALGRIND != 0;
+#else
+  return false;
+#endif
+}
 
 /// How often objects of a kind were copied and moved, and how many are there.
 struct tally {

@@ -10,7 +10,6 @@
 #include <memory>
 #include <numeric>
 #include <optional>
-#include <regex>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -644,8 +643,15 @@ std::vector<std::string> dumped(const std::string& name) {
   return lines;
 }
 
-bool matches(const std::string& text, const std::string& pattern) {
-  return std::regex_match(text, std::regex(pattern));
+/// `text` with the digits of every address left out.
+std::string without_addresses(std::string text) {
+  for (std::size_t at = 0; (at = text.find("0x", at)) != std::string::npos;) {
+    at += 2;
+    const std::size_t digits = text.find_first_not_of("0123456789abcdef", at);
+    CHECK(digits > at);
+    text.erase(at, digits == std::string::npos ? digits : digits - at);
+  }
+  return text;
 }
 
 }  // namespace
@@ -653,7 +659,7 @@ bool matches(const std::string& text, const std::string& pattern) {
 TEST_CASE("a generator is named after the function that made it, or as it was told") {
   generator<int> g = named_by_its_function();
   CHECK(g.name() == "named_by_its_function");
-  CHECK(matches(g.repr(), "<generator object named_by_its_function at 0x[0-9a-f]+>"));
+  CHECK(without_addresses(g.repr()) == "<generator object named_by_its_function at 0x>");
   generator<int> given([](auto& yield) { yield(1); }, "given");
   CHECK(given.name() == "given");
 
@@ -663,7 +669,7 @@ TEST_CASE("a generator is named after the function that made it, or as it was to
   CHECK(g.name() == "a name that is set and long enough to need memory of its own");
   g.set_name(std::string_view("short, not this").substr(0, 5));
   CHECK(g.name() == "short");
-  CHECK(matches(g.repr(), "<generator object short at 0x[0-9a-f]+>"));
+  CHECK(without_addresses(g.repr()) == "<generator object short at 0x>");
   g.set_name("");
   CHECK(g.name().empty());
   g.set_name("in between");
@@ -689,11 +695,11 @@ TEST_CASE("the dump shows every live generator with its state") {
     CHECK(running.resume().returned());
     REQUIRE(lines.size() == 4);
     const std::string prefix = "<generator object dumped_for_states_";
-    CHECK(matches(lines[0], prefix + "1 at 0x[0-9a-f]+> created"));
+    CHECK(without_addresses(lines[0]) == prefix + "1 at 0x> created");
     CHECK(lines[0] == created.repr() + " created");
-    CHECK(matches(lines[1], prefix + "2 at 0x[0-9a-f]+> suspended"));
-    CHECK(matches(lines[2], prefix + "3 at 0x[0-9a-f]+> closed"));
-    CHECK(matches(lines[3], prefix + "4 at 0x[0-9a-f]+> running"));
+    CHECK(without_addresses(lines[1]) == prefix + "2 at 0x> suspended");
+    CHECK(without_addresses(lines[2]) == prefix + "3 at 0x> closed");
+    CHECK(without_addresses(lines[3]) == prefix + "4 at 0x> running");
   }
   CHECK(dumped(name).empty());
 }
@@ -713,12 +719,12 @@ TEST_CASE("the dump shows who delegates to whom") {
     to_range.next();
     const std::vector<std::string> lines = dumped("<generator object " + name);
     REQUIRE(lines.size() == 5);
-    CHECK(matches(lines[0], to_given.repr() +
-                                " suspended, delegating to <generator object dumped_for_delegation_given at "
-                                "0x[0-9a-f]+>"));
+    CHECK(without_addresses(lines[0]) ==
+          "<generator object dumped_for_delegation_a at 0x> suspended, delegating to "
+          "<generator object dumped_for_delegation_given at 0x>");
     CHECK(lines[1] == to_kept.repr() + " suspended, delegating to " + kept.repr());
     CHECK(lines[2] == to_range.repr() + " suspended, delegating to an iterator");
-    CHECK(matches(lines[3], "<generator object dumped_for_delegation_given at 0x[0-9a-f]+> suspended"));
+    CHECK(without_addresses(lines[3]) == "<generator object dumped_for_delegation_given at 0x> suspended");
     CHECK(lines[4] == kept.repr() + " suspended");
     CHECK_THROWS_AS(to_given.next(), krait::stop_iteration<>);
     CHECK(dumped("dumped_for_delegation_a") == std::vector<std::string>{to_given.repr() + " closed"});
