@@ -97,7 +97,7 @@ class [[nodiscard]] generator {
   /// Throws stop_iteration<Return> when the body returns (without a value if it had ended before); what
   /// leaves the body; runtime_error if that is a stop_iteration; type_error, with nothing changed, at a
   /// `yield` that cannot be sent None.
-  Yield next() { return yielded(advance()); }
+  [[gnu::always_inline]] Yield next() { return yielded(advance()); }
 
   /// Resumes the pending `yield`, which returns `value`. Python: `g.send(value)`.
   ///
@@ -126,7 +126,7 @@ class [[nodiscard]] generator {
   close_type close();
 
   /// As next(), send() and throw_(), but the end is a result and no exception. Python: PyIter_Send.
-  step_type resume() { return stepped(advance()); }
+  [[gnu::always_inline]] step_type resume() { return stepped(advance()); }
 
   template <class S = Send>
   requires(!std::is_void_v<S>) step_type resume(std::type_identity_t<S> value) {
@@ -240,7 +240,7 @@ class [[nodiscard]] generator {
     }
   }
 
-  static step_type stepped(outcome made) {
+  [[gnu::always_inline]] static step_type stepped(outcome made) {
     const Return* result = nullptr;
     if (made.item == nullptr) [[unlikely]] {
       const bool fresh = made.self->outcome_pending;
@@ -285,12 +285,12 @@ class generator<Yield, Send, Return>::iterator {
   iterator& operator=(iterator&& other) noexcept = default;
 
   /// Throws what leaves the body.
-  reference operator*() const {
+  [[gnu::always_inline]] reference operator*() const {
     fetch_if_due();
     return static_cast<reference>(*item_);
   }
 
-  iterator& operator++() {
+  [[gnu::always_inline]] iterator& operator++() {
     fetch_if_due();
     due_ = true;
     return *this;
@@ -298,7 +298,7 @@ class generator<Yield, Send, Return>::iterator {
   void operator++(int) { ++*this; }
 
   /// Runs the body, if the next item has not been computed yet. Throws what leaves the body.
-  friend bool operator==(const iterator& it, std::default_sentinel_t) {
+  [[gnu::always_inline]] friend bool operator==(const iterator& it, std::default_sentinel_t) {
     it.fetch_if_due();
     return it.item_ == nullptr;
   }

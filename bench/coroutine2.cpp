@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: BSL-1.0
+// Boost.Coroutine2. It has no delegation, so that is a loop at every level. Values go one way, so an answer
+// to a sent one comes back through a variable.
+//
+// Its switch ends in a jump, so every return from a function that contains one is mispredicted: an item takes
+// twice as long when the compiler does not inline Coroutine2's functions into the loop and into the body. In
+// a program that uses it once they are, here not all would be. So the best is asked for: BODY,
+// KRAIT_BENCH_LOOP.
+//
+// By default its stacks come from malloc and have no guard. `coroutine2_pooled` keeps them, which is what
+// krait does (with guards); only creation and destruction differ.
+#include <boost/coroutine2/coroutine.hpp>
+#include <boost/coroutine2/fixedsize_stack.hpp>
+#include <boost/coroutine2/pooled_fixedsize_stack.hpp>
+#include <memory>
+
+#define KRAIT_BENCH_LOOP gnu::noinline, gnu::flatten
+#include "operations.hpp"
+
+#define BODY __attribute__((flatten))
+
+namespace {
+
+using range = boost::coroutines2::coroutine<long>::pull_type;
+using sink = boost::coroutines2::coroutine<long>::push_type;
+
+class accumulator {
+ public:
+  accumulator()
+      : in_([this](boost::coroutines2::coroutine<int>::pull_type& sent) BODY {
+          int total = 0;
+          for (const int value : sent) {
+            total += value;
+            item_ = &total;
+          }
+        }) {}
+  accumulator(const accumulator&) = delete;
+  accumulator& operator=(const accumulator&) = delete;
+
+  int send(int value) {
+    in_(value);
+    if (!in_) [[unlikely]] {
+      bench::exhausted();
+    }
+    return *item_;
+  }
+
+ private:
+  int* item_ = nullptr;
+  boost::coroutines2::coroutine<int>::push_type in_;
+};
+
+template <class Stacks>
+struct lifetimes {
+  static range single() {
+    return range(stacks(), [](sink& yield) BODY { yield(0); });
+  }
+
+  static range guarded(long& destroyed) {
+    return range(stacks(), [&destroyed](sink& yield) BODY {
+      const bench::destruction_counter guard(destroyed);
+      for (long i = 0; i < bench::endless; ++i) {
+        yield(i);
+      }
+    });
+  }
+
+ private:
+  static Stacks& stacks() {
+    static Stacks source;
+    return source;
+  }
+};
+
+struct coroutine2 : lifetimes<boost::coroutines2::fixedsize_stack> {
+  static range counter(long n) {
+    return range([n](sink& yield) BODY {
+      for (long i = 0; i < n; ++i) {
+        yield(i);
+      }
+    });
+  }
+
+  static long next(range& items) {
+    if (!items) [[unlikely]] {
+      bench::exhausted();
+    }
+    const long item = items.get();
+    items();
+    return item;
+  }
+
+  static accumulator running_sum() { return {}; }
+  static int send(accumulator& running_sum, int value) { return running_sum.send(value); }
+
+  static range nested(int depth) {
+    if (depth == 0) {
+      return counter(bench::endless);
+    }
+    return range([depth](sink& yield) BODY {
+      for (long& item : nested(depth - 1)) {
+        yield(item);
+      }
+    });
+  }
+};
+
+[[maybe_unused]] const bool entered =
+    bench::enter<coroutine2>("coroutine2") &&
+    bench::enter<lifetimes<boost::coroutines2::pooled_fixedsize_stack>>("coroutine2_pooled");
+
+}  // namespace

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: BSL-1.0
+// What nobody can be faster than: the bare switch of Boost.Context, and a call through a pointer. Both know
+// neither exceptions nor errors, and the switch runs on a stack that is always there, unguarded.
+#include <array>
+#include <boost/context/detail/fcontext.hpp>
+#include <cstddef>
+
+#include "operations.hpp"
+
+namespace {
+
+using boost::context::detail::fcontext_t;
+using boost::context::detail::jump_fcontext;
+using boost::context::detail::make_fcontext;
+using boost::context::detail::transfer_t;
+
+fcontext_t on_the_stack(void (*body)(transfer_t)) {
+  alignas(16) static std::array<std::byte, 64 * 1024> stack;
+  return make_fcontext(stack.data() + stack.size(), stack.size(), body);
+}
+
+struct raw_fcontext {
+  class range {
+   public:
+    explicit range(long n) : body_(on_the_stack(&count)), n_(n) {}
+    range(const range&) = delete;
+    range& operator=(const range&) = delete;
+
+    long* advance() {
+      const transfer_t left = jump_fcontext(body_, &n_);
+      body_ = left.fctx;
+      return static_cast<long*>(left.data);
+    }
+
+    bench::iterator<range> begin() { return bench::iterator<range>(*this); }
+    std::default_sentinel_t end() const { return {}; }
+
+   private:
+    static void count(transfer_t consumer) {
+      const long n = *static_cast<long*>(consumer.data);
+      for (long i = 0; i < n; ++i) {
+        consumer = jump_fcontext(consumer.fctx, &i);
+      }
+      jump_fcontext(consumer.fctx, nullptr);
+    }
+
+    fcontext_t body_;
+    long n_;
+  };
+
+  static range counter(long n) { return range(n); }
+  static range single() { return range(1); }
+
+  class accumulator {
+   public:
+    accumulator() : body_(jump_fcontext(on_the_stack(&add_up), nullptr).fctx) {}
+    accumulator(const accumulator&) = delete;
+    accumulator& operator=(const accumulator&) = delete;
+
+    int send(int value) {
+      const transfer_t left = jump_fcontext(body_, &value);
+      body_ = left.fctx;
+      return *static_cast<int*>(left.data);
+    }
+
+   private:
+    static void add_up(transfer_t sender) {
+      for (int total = 0;;) {
+        sender = jump_fcontext(sender.fctx, &total);
+        total += *static_cast<int*>(sender.data);
+      }
+    }
+
+    fcontext_t body_;
+  };
+
+  static accumulator running_sum() { return {}; }
+  static int send(accumulator& running_sum, int value) { return running_sum.send(value); }
+};
+
+struct indirect_call {
+  class range {
+   public:
+    explicit range(long n) : n_(n) {}
+
+    long* advance() { return body_(*this); }
+
+    bench::iterator<range> begin() { return bench::iterator<range>(*this); }
+    std::default_sentinel_t end() const { return {}; }
+
+   private:
+    static long* count(range& self) {
+      if (self.i_ == self.n_) {
+        return nullptr;
+      }
+      self.item_ = self.i_++;
+      return &self.item_;
+    }
+
+    long* (*body_)(range&) = bench::opaque(&count);
+    long i_ = 0;
+    long n_;
+    long item_ = 0;
+  };
+
+  static range counter(long n) { return range(n); }
+  static long next(range& items) {
+    const long* const item = items.advance();
+    return item != nullptr ? *item : bench::exhausted();
+  }
+
+  class accumulator {
+   public:
+    int send(int value) { return *body_(*this, value); }
+
+   private:
+    static int* add_up(accumulator& self, int value) {
+      self.total_ += value;
+      return &self.total_;
+    }
+
+    int* (*body_)(accumulator&, int) = bench::opaque(&add_up);
+    int total_ = 0;
+  };
+
+  static accumulator running_sum() { return {}; }
+  static int send(accumulator& running_sum, int value) { return running_sum.send(value); }
+};
+
+[[maybe_unused]] const bool entered =
+    bench::enter<raw_fcontext>("raw_fcontext") && bench::enter<indirect_call>("indirect_call");
+
+}  // namespace
