@@ -90,9 +90,12 @@ void throw_yield_elsewhere() {
   throw runtime_error("yield called outside the generator it belongs to");
 }
 
-void throw_body_too_large(std::size_t needed, std::size_t size) {
-  throw value_error("the generator's body needs a stack of " + std::to_string(needed) + " bytes and got " +
-                    std::to_string(size) + ": raise stack_options::size");
+void throw_unusable_stack(std::size_t needed, const stack& memory) {
+  if (memory.size < needed) {
+    throw value_error("the generator's body needs a stack of " + std::to_string(needed) + " bytes and got " +
+                      std::to_string(memory.size) + ": raise stack_options::size");
+  }
+  throw value_error("a stack must end at a multiple of 16 bytes");
 }
 
 void throw_has_no_send(const std::type_info& type) {

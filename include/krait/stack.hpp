@@ -31,8 +31,9 @@ class stack_source {
   stack_source& operator=(const stack_source&) = delete;
   virtual ~stack_source() = default;
 
-  /// Returns a stack nobody else uses. Throws std::bad_alloc when there is none to be had.
-  /// Called on the thread that creates the generator.
+  /// Returns a stack nobody else uses, whose top is 16-byte aligned and which has room for the body and at
+  /// least 8 KiB besides; else the generator's constructor gives it back and throws value_error. Throws
+  /// std::bad_alloc when there is none to be had. Called on the thread that creates the generator.
   virtual stack allocate() = 0;
 
   /// Takes a stack back. Called on the thread that destroys the generator.

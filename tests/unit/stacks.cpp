@@ -289,17 +289,22 @@ TEST_CASE("a stack that is accepted is large enough for a small body to be resum
   CHECK_FALSE(source.overflowed());
 }
 
-TEST_CASE("a stack of the smallest size that can be asked for is either refused or does for a small body") {
+TEST_CASE("smallest: a stack of the smallest size is either refused or does for a small body") {
   CHECK(probes::in_child([] {
-          for (int i = 0; i < 20; ++i) {  // the tops of stacks differ
+          std::vector<generator<int>> all;
+          for (int i = 0; i < 32; ++i) {  // the tops of stacks differ
             try {
-              generator<int> g(std::allocator_arg, stack_options{.size = 1}, [i](auto& yield) { yield(i); });
-              if (g.next() != i) {
-                return 1;
-              }
-              g.close();
+              all.emplace_back(std::allocator_arg, stack_options{.size = 1}, [i](auto& yield) { yield(i); });
             } catch (const krait::value_error&) {
+              continue;
             }
+            if (all.back().next() != i) {
+              return 1;
+            }
+          }
+          while (!all.empty()) {
+            all.back().close();
+            all.pop_back();
           }
           return 0;
         }).exited_with(0));
@@ -566,9 +571,9 @@ TEST_CASE("guard: a body that recurses without end is stopped by a fault") {
 
 namespace {
 
-/// Runs the test cases that match `filter` in a new process, with KRAIT_GUARDS=mprotect. Returns what it
-/// wrote, or nothing if it failed.
-std::string output_with_mprotect(const char* filter) {
+/// Runs the test cases that match `filter` in a new process, with KRAIT_GUARDS=mprotect if asked for. Returns
+/// what it wrote, or nothing if it failed.
+std::string output_of(const char* filter, bool with_mprotect) {
   char program[PATH_MAX];
   const ssize_t length = ::readlink("/proc/self/exe", program, sizeof program - 1);
   REQUIRE(length > 0);
@@ -580,7 +585,9 @@ std::string output_with_mprotect(const char* filter) {
   const std::string argument = std::string("--test-case=") + filter;
   const pid_t child = ::fork();
   if (child == 0) {
-    ::setenv("KRAIT_GUARDS", "mprotect", 1);
+    if (with_mprotect) {
+      ::setenv("KRAIT_GUARDS", "mprotect", 1);
+    }
     ::dup2(ends[1], STDOUT_FILENO);
     ::close(ends[0]);
     ::close(ends[1]);
@@ -610,8 +617,12 @@ bool all_passed(const std::string& output, int count) {
 
 }  // namespace
 
+TEST_CASE("the smallest stacks do also for the first exception of a process, which takes the most room") {
+  CHECK(all_passed(output_of("smallest: *", false), 1));
+}
+
 TEST_CASE("with KRAIT_GUARDS=mprotect, the same holds of guards") {
-  CHECK(all_passed(output_with_mprotect("guard: *"), 5));
+  CHECK(all_passed(output_of("guard: *", true), 5));
 }
 
 TEST_CASE("mprotect: when the number of mappings is exhausted, that is bad_alloc, and all stays usable") {
@@ -651,7 +662,7 @@ TEST_CASE("mprotect: when the number of mappings is exhausted, that is bad_alloc
 }
 
 TEST_CASE("with KRAIT_GUARDS=mprotect, the limit of mappings is an error like any other") {
-  CHECK(all_passed(output_with_mprotect("mprotect: *,guard: the method*"), 2));
+  CHECK(all_passed(output_of("mprotect: *,guard: the method*", true), 2));
 }
 
 TEST_CASE("generators may be created on one thread and destroyed on another") {
@@ -883,4 +894,18 @@ TEST_CASE("when the address space is exhausted, that is bad_alloc, and all stays
             return generator<int>(std::allocator_arg, stack_options{.size = 1 << 20}, body);
           }).exited_with(0));
   }
+}
+
+TEST_CASE("a stack from a source that ends at an odd address is refused, and given back") {
+  struct crooked_source final : krait::stack_source {
+    alignas(16) std::byte memory[64 * 1024 + 8];
+    int given_back = 0;
+    krait::stack allocate() override { return {memory, 64 * 1024 + 8}; }
+    void deallocate(krait::stack) noexcept override { ++given_back; }
+  };
+  const auto source = std::make_unique<crooked_source>();
+  const auto body = [](auto& yield) { yield(1); };
+  CHECK_THROWS_WITH_AS(krait::generator<int>(std::allocator_arg, *source, body),
+                       "a stack must end at a multiple of 16 bytes", krait::value_error);
+  CHECK(source->given_back == 1);
 }

@@ -16,6 +16,18 @@ namespace krait {
 
 namespace detail {
 
+/// What a delegation evaluates to that ends without a value.
+template <class R>
+R none_or_throw() {
+  if constexpr (std::is_void_v<R>) {
+    return;
+  } else if constexpr (has_none<R>) {
+    return none_traits<R>::none();
+  } else {
+    throw_no_value();
+  }
+}
+
 /// Can a delegate's items and a delegator's sends be passed by address, as they are?
 template <class Y, class S, class DelegateY, class DelegateS>
 concept passes_through = std::same_as<Y, DelegateY> &&
@@ -25,6 +37,22 @@ concept passes_through = std::same_as<Y, DelegateY> &&
 template <class S, class DelegateS>
 concept can_send_on = std::is_void_v<DelegateS> || std::convertible_to<S, DelegateS> ||
     (std::is_void_v<S>&& has_none<DelegateS>);
+
+/// The value of a stop_iteration, to which a delegation evaluates that it ends. Throws any other exception.
+template <class R>
+R value_of_stop(std::exception_ptr exception) {
+  try {
+    std::rethrow_exception(std::move(exception));
+  } catch (stop_iteration<R>& stop) {
+    if constexpr (std::is_void_v<R>) {
+      return;
+    } else if (stop.has_value()) {
+      return std::move(stop.value());
+    }
+  } catch (const std::conditional_t<std::is_void_v<R>, no_exception, stop_iteration<>>&) {
+  }
+  return none_or_throw<R>();
+}
 
 /// Holds an item between the delegate that made it and the `yield` that passes it on.
 template <class Y>
@@ -158,6 +186,10 @@ R yielder<Yield, Send>::delegate_by_steps(generator<Y, S, R>& inner) {
       this->exception = std::move(thrown);
       detail::raise_pending(*this);
     }
+    if (inner.done()) {
+      // Its throw_() would raise just that, and a stop_iteration that is raised here ends the delegation.
+      return detail::value_of_stop<R>(std::move(thrown));
+    }
     made = inner.raise(std::move(thrown));
   }
 }
@@ -212,7 +244,8 @@ auto yielder<Yield, Send>::from(T&& iterator) ->
         more =
             goes_on([&] { return slot.fill([&]() -> decltype(auto) { return iterator.throw_(thrown); }); });
       } else {
-        std::rethrow_exception(std::move(thrown));
+        // A stop_iteration raised here ends the delegation, whoever raised it.
+        more = goes_on([&]() -> void* { std::rethrow_exception(std::move(thrown)); });
       }
       continue;
     }
@@ -234,11 +267,8 @@ auto yielder<Yield, Send>::from(T&& iterator) ->
   if constexpr (!std::is_void_v<result_type>) {
     if (result.has_value()) {
       return std::move(*result);
-    } else if constexpr (detail::has_none<result_type>) {
-      return none_traits<result_type>::none();
-    } else {
-      detail::throw_no_value();
     }
+    return detail::none_or_throw<result_type>();
   }
 }
 
@@ -260,7 +290,11 @@ requires(!detail::is_generator<std::remove_cvref_t<Range>> &&
       }
     }));
     if (word == static_cast<void*>(this)) {
-      detail::raise_pending(*this);
+      try {
+        detail::raise_pending(*this);
+      } catch (const stop_iteration<>&) {
+        return;  // ends the delegation, whoever raised it
+      }
     }
     if constexpr (!std::is_void_v<Send>) {
       if (word != nullptr && !detail::is_none(*static_cast<Send*>(word))) {

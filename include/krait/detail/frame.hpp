@@ -127,7 +127,7 @@ extern const frame foreign_delegate;
 [[noreturn]] void throw_no_value();
 [[noreturn]] void throw_no_exception();
 [[noreturn]] void throw_yield_elsewhere();
-[[noreturn]] void throw_body_too_large(std::size_t needed, std::size_t size);
+[[noreturn]] void throw_unusable_stack(std::size_t needed, const stack& memory);
 [[noreturn]] void throw_has_no_send(const std::type_info& type);
 
 std::exception_ptr already_executing();

@@ -96,14 +96,15 @@ template <class Body>
 auto generator<Yield, Send, Return>::make(stack_source* source, Body&& body, const char* name)
     -> frame_type* {
   using frame_with = frame_with_body<std::decay_t<Body>>;
-  static constexpr std::size_t least_room = 2048;  // for the body's own frames
+  // For the body's own frames. Closing it takes nearly 4 KiB, if that is the first exception of the process.
+  static constexpr std::size_t least_room = 8192;
   static constexpr std::size_t overhead =
       sizeof(void*) + alignof(frame_with) + sizeof(frame_with) + least_room;
 
   const stack memory = detail::allocate_stack(source);
-  if (memory.size < overhead) [[unlikely]] {
+  if (memory.size < overhead || reinterpret_cast<std::uintptr_t>(memory.top()) % 16 != 0) [[unlikely]] {
     detail::release_stack(memory, source);
-    detail::throw_body_too_large(overhead, memory.size);
+    detail::throw_unusable_stack(overhead, memory);
   }
   const auto top = reinterpret_cast<std::uintptr_t>(memory.top()) - sizeof(void*) - sizeof(frame_with);
   std::byte* const place = memory.top() - sizeof(void*) - sizeof(frame_with) - top % alignof(frame_with);
@@ -256,12 +257,9 @@ Return generator<Yield, Send, Return>::delegated_value(frame_type& self, bool fr
   if constexpr (returns) {
     if (fresh) {
       return detail::copy_or_take(self.result);
-    } else if constexpr (detail::has_none<Return>) {
-      return none_traits<Return>::none();
-    } else {
-      detail::throw_no_value();
     }
   }
+  return detail::none_or_throw<Return>();
 }
 
 template <class Yield, class Send, class Return>
@@ -269,6 +267,8 @@ void generator<Yield, Send, Return>::raise_end(frame_type& self) {
   const bool fresh = self.outcome_pending && !self.orphaned;
   take_end(self);
   if constexpr (returns) {
+    static_assert(alignof(Return) <= alignof(std::max_align_t),
+                  "an exception cannot carry a value of such alignment: use resume() instead of next()");
     if (fresh) {
       throw stop_iteration<Return>(detail::copy_or_take(self.result));
     }

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: BSL-1.0
+"""Can the comparison fail? Breaks krait in small ways, one at a time, and expects each to be noticed."""
+
+import concurrent.futures
+import platform
+import shutil
+import subprocess
+import sys
+
+from backends import SOURCE
+
+GENERATOR = "include/krait/detail/generator.hpp"
+DELEGATION = "include/krait/detail/delegation.hpp"
+
+# Name, file, what is replaced (its only occurrence), and by what.
+MUTANTS = [
+    ("close() swallows RuntimeError", GENERATOR,
+     "    std::rethrow_exception(detail::ignored_exit());", "    return close_type();"),
+    ("throw_() does not reach the delegate", GENERATOR,
+     "  if (self.leaf != &self && detail::is_generator_exit(exception)) {", "  if (self.leaf != &self) {"),
+    ("throw_() does not reach a shared delegate", DELEGATION,
+     "made = inner.raise(std::move(thrown));", "std::rethrow_exception(std::move(thrown));"),
+    ("PEP 479 is off", GENERATOR,
+     "self.exception = detail::stop_iteration_escaped();", "self.exception = std::current_exception();"),
+    ("close() loses its value", GENERATOR,
+     "return returned ? close_type(detail::copy_or_take(self.result)) : std::nullopt;",
+     "return returned ? std::nullopt : close_type();"),
+    ("what a destructor cannot raise is not reported", GENERATOR,
+     "      if (self.stage == detail::stage::raised) {\n", "      if (false) {\n"),
+    ("exceptions are not isolated", "include/krait/detail/exception_state.hpp",
+     "return !state->empty();", "return state == nullptr;"),
+    ("generator_exit passes by a delegate", DELEGATION,
+     "      static_cast<void>(owned.close());\n", ""),
+    ("a shared delegate is not closed", DELEGATION,
+     "      static_cast<void>(inner.close());\n", ""),
+    ("yielding_from() is wrong for generators by reference", DELEGATION,
+     "  const detail::delegation_scope scope(*this, inner.checked());\n", ""),
+    ("a generator that has not started takes any value", "include/krait/generator.hpp",
+     "self.stage == detail::stage::created && !detail::is_none(value)", "false"),
+    ("throw_() before the start does not close", GENERATOR,
+     "      self.discard();\n      [[fallthrough]];\n    case generator_state::closed:\n      std::rethrow_exception",
+     "    case generator_state::closed:\n      std::rethrow_exception"),
+    ("a value returned is delivered twice", GENERATOR,
+     "  const bool fresh = self.outcome_pending && !self.orphaned;\n  take_end(self);\n",
+     "  const bool fresh = self.result.has_value();\n  take_end(self);\n"),
+]
+
+FLAGS = ["-std=c++20", "-O1", "-fstack-clash-protection"]
+LIBRARY = ("exception_state", "exceptions", "frame", "stack")
+
+
+def mutate(library, directory, file, old, new):
+    """A copy of krait, with a change. Fails if the change does not fit."""
+    for part in ("include", "src", "asm"):
+        shutil.copytree(library / part, directory / part, dirs_exist_ok=True)
+    if file is not None:
+        text = (directory / file).read_text()
+        if text.count(old) != 1:
+            raise SystemExit(f"oracle: a mutant no longer applies to {file}: {old.strip()!r}")
+        (directory / file).write_text(text.replace(old, new))
+
+
+def compile(backend, directory, arguments):
+    """Runs the compiler, with the headers of the krait in `directory`."""
+    flags = FLAGS + ["-I", str(directory / "include")] + (["-DKRAIT_NATIVE"] if backend == "native" else [])
+    subprocess.run(["g++", *flags, *map(str, arguments)], check=True)
+
+
+def build(backend, directory, objects):
+    """The program of the tests, against the krait in `directory`. `objects`: what does not depend on that."""
+    sources = [SOURCE / "interpreter.cpp"] + [directory / "src" / f"{name}.cpp" for name in LIBRARY]
+    last = [directory / "asm" / "x86_64_sysv.S"] if backend == "native" else ["-lboost_context"]
+    program = directory / "program"
+    compile(backend, directory, [*sources, *objects, *last, "-o", program])
+    return program
+
+
+def check(options, search):
+    backend = options.backend
+    if backend == "both":
+        backend = "native" if platform.machine() == "x86_64" else "fcontext"
+    library = options.library
+    directories = [options.build_dir / "mutants" / str(i) for i in range(len(MUTANTS) + 1)]
+    print(f"building {len(MUTANTS)} mutants and krait as it is", file=sys.stderr)
+    for directory, change in zip(directories, [(None, None, None)] + [m[1:] for m in MUTANTS]):
+        mutate(library, directory, *change)
+    objects = [directories[0] / f"{name}.o" for name in ("main", "exceptions", "program")]
+    for made in objects:
+        compile(backend, directories[0], ["-c", SOURCE / f"{made.stem}.cpp", "-o", made])
+    with concurrent.futures.ThreadPoolExecutor(options.lanes) as pool:
+        programs = list(pool.map(lambda directory: build(backend, directory, objects), directories))
+
+    survivors = 0
+    for i, program in enumerate(programs):
+        options.programs = {backend: program}
+        different = search(options, quiet=True)[0]
+        if i == 0:
+            if different:
+                print("krait itself differs from the oracle: first of all, ./dev oracle")
+                return 1
+            continue
+        name = MUTANTS[i - 1][0]
+        print(f"{'caught' if different else 'SURVIVED'}: {name}", flush=True)
+        survivors += not different
+    print(f"{len(MUTANTS) - survivors} of {len(MUTANTS)} mutants caught within {options.count} programs of seed {options.seed}")
+    return 1 if survivors else 0
