@@ -17,6 +17,8 @@
 // the one c was first entered on (a coroutine that c's own code has resumed), and resume(c, ...) then goes on
 // there. An event loop parks a task with all the generators it is in the midst of this way.
 
+#include <cstddef>
+
 #include "krait/detail/config.hpp"
 #include "krait/detail/exception_state.hpp"
 #include "krait/detail/registers.hpp"
@@ -53,47 +55,59 @@ struct alignas(64) context {
 #endif
 }
 
+/// The two flows of control of a context, by name.
+enum class side { caller, own };
+
+template <side which>
+inline constexpr std::size_t offset_of = which == side::own ? offsetof(context, own)
+                                                            : offsetof(context, caller);
+
+template <side which>
+stack_identity& stack_of(context& self) noexcept {
+  return which == side::own ? self.own_stack : self.caller_stack;
+}
+
 inline namespace KRAIT_BACKEND {
 
 /// A jump with the sanitizers told, but exceptions not looked after.
-[[gnu::always_inline]] inline void* announced_jump(registers& save, stack_identity& from,
-                                                   const registers& load, const stack_identity& to,
-                                                   void* target, void* word) noexcept {
-  switch_announcement announcement(&from, to);
-  word = jump(save, load, target, word);
+template <side save, side load>
+[[gnu::always_inline]] inline void* announced_jump(context& from, context& to, void* target,
+                                                   void* word) noexcept {
+  switch_announcement announcement(&stack_of<save>(from), stack_of<load>(to));
+  word = jump<offset_of<save>, offset_of<load>>(&from, &to, target, word);
   announcement.returned();
   return word;
 }
 
 /// The rare case: this stack is left inside a handler, or while it unwinds.
-[[gnu::noinline, gnu::cold]] inline void* jump_with_exceptions(registers& save, stack_identity& from,
-                                                               const registers& load,
-                                                               const stack_identity& to, void* target,
-                                                               void* word) noexcept {
+template <side save, side load>
+[[gnu::noinline, gnu::cold]] void* jump_with_exceptions(context& from, context& to, void* target,
+                                                        void* word) noexcept {
   const exception_state mine = set_exceptions_aside();
-  word = announced_jump(save, from, load, to, target, word);
+  word = announced_jump<save, load>(from, to, target, word);
   put_exceptions_back(mine);
   return word;
 }
 
-[[gnu::always_inline]] inline void* leave(registers& save, stack_identity& from, const registers& load,
-                                          const stack_identity& to, void* target, void* word) noexcept {
+/// Leaves here, to be continued through one side of `from`, and continues a side of `to` at `target`.
+template <side save, side load>
+[[gnu::always_inline]] inline void* leave(context& from, context& to, void* target, void* word) noexcept {
   if (exceptions_active()) [[unlikely]] {
-    return jump_with_exceptions(save, from, load, to, target, word);
+    return jump_with_exceptions<save, load>(from, to, target, word);
   }
-  return announced_jump(save, from, load, to, target, word);
+  return announced_jump<save, load>(from, to, target, word);
 }
 
 /// Runs `self`, which must be resumable, until it suspends or finishes, and returns the word it did so with.
 [[gnu::always_inline]] inline void* resume(context& self, void* word) noexcept {
   void* const target = self.own.resume_at;
   self.own.resume_at = nullptr;
-  return leave(self.caller, self.caller_stack, self.own, self.own_stack, target, word);
+  return leave<side::caller, side::own>(self, self, target, word);
 }
 
 /// Goes back to the resumer, and returns the word of the next resume.
 [[gnu::always_inline]] inline void* suspend(context& self, void* word) noexcept {
-  return leave(self.own, self.own_stack, self.caller, self.caller_stack, self.caller.resume_at, word);
+  return leave<side::own, side::caller>(self, self, self.caller.resume_at, word);
 }
 
 /// Suspends `self`, which runs here, and runs `heir` with self's resumer as its own. Returns when somebody
@@ -103,7 +117,7 @@ inline void* hand_over(context& self, context& heir, void* word) noexcept {
   heir.caller_stack = self.caller_stack;
   void* const target = heir.own.resume_at;
   heir.own.resume_at = nullptr;
-  return leave(self.own, self.own_stack, heir.own, heir.own_stack, target, word);
+  return leave<side::own, side::own>(self, heir, target, word);
 }
 
 /// The last switch away from a stack: to the resumer. Afterwards the stack may be freed.

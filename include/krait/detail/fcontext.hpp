@@ -22,13 +22,14 @@ inline namespace fcontext {
   return left->stack_pointer;  // "word"
 }
 
-/// Leaves here, to be continued through `save`, and continues `load` at `target`. Returns the word sent by
-/// the jump that comes back.
-[[gnu::always_inline]] inline void* jump(registers& save, const registers& load, void* target,
-                                         void* word) noexcept {
-  save.stack_pointer = word;
-  save.base = const_cast<registers*>(&load);  // read by start() only
-  return arrive(boost::context::detail::jump_fcontext(target, &save));
+/// Leaves here, to be continued through the record at `save + save_at`, and continues the one at `load +
+/// load_at` at `target`. Returns the word sent by the jump that comes back.
+template <std::size_t save_at, std::size_t load_at>
+[[gnu::always_inline]] inline void* jump(void* save, const void* load, void* target, void* word) noexcept {
+  auto* const from = reinterpret_cast<registers*>(static_cast<std::byte*>(save) + save_at);
+  from->stack_pointer = word;
+  from->base = const_cast<std::byte*>(static_cast<const std::byte*>(load) + load_at);  // read by start() only
+  return arrive(boost::context::detail::jump_fcontext(target, from));
 }
 
 /// Continues `load` at `target` for good: there is no way back. Inlined always, as ThreadSanitizer would
@@ -36,7 +37,7 @@ inline namespace fcontext {
 [[noreturn, gnu::always_inline]] inline void jump_for_good(const registers& load, void* target,
                                                            void* word) noexcept {
   registers nowhere;
-  jump(nowhere, load, target, word);
+  jump<0, 0>(&nowhere, &load, target, word);
   __builtin_unreachable();
 }
 
