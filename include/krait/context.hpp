@@ -123,7 +123,7 @@ inline void* hand_over(context& self, context& heir, void* word) noexcept {
 /// The last switch away from a stack: to the resumer. Afterwards the stack may be freed.
 [[noreturn]] inline void finish(context& self, void* word) noexcept {
   switch_announcement announcement(nullptr, self.caller_stack);
-  jump_for_good(self.caller, self.caller.resume_at, word);
+  jump_for_good(self.caller, self.caller, self.caller.resume_at, word);
 }
 
 /// The last switch away from a stack: `heir` goes on, with self's resumer as its own.
@@ -133,7 +133,7 @@ inline void* hand_over(context& self, context& heir, void* word) noexcept {
   void* const target = heir.own.resume_at;
   heir.own.resume_at = nullptr;
   switch_announcement announcement(nullptr, heir.own_stack);
-  jump_for_good(heir.own, target, word);
+  jump_for_good(self.caller, heir.own, target, word);
 }
 
 /// Makes `self` resumable: the first resume calls `entry`, which must not return, with a reference to

@@ -32,12 +32,12 @@ template <std::size_t save_at, std::size_t load_at>
   return arrive(boost::context::detail::jump_fcontext(target, from));
 }
 
-/// Continues `load` at `target` for good: there is no way back. Inlined always, as ThreadSanitizer would
-/// count a function entered here on the stack that is entered.
-[[noreturn, gnu::always_inline]] inline void jump_for_good(const registers& load, void* target,
-                                                           void* word) noexcept {
-  registers nowhere;
-  jump<0, 0>(&nowhere, &load, target, word);
+/// Continues `load` at `target` for good: there is no way back. `scratch` is what the other side will write
+/// the way back into all the same; it must outlive the jump, so no variable of this stack will do. Inlined
+/// always, as ThreadSanitizer would count a function entered here on the stack that is entered.
+[[noreturn, gnu::always_inline]] inline void jump_for_good(registers& scratch, const registers& load,
+                                                           void* target, void* word) noexcept {
+  jump<0, 0>(&scratch, &load, target, word);
   __builtin_unreachable();
 }
 

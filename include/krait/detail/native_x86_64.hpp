@@ -72,8 +72,8 @@ template <std::size_t save_at, std::size_t load_at>
   return word;
 }
 
-/// Continues `load` at `target` for good: there is no way back.
-[[noreturn, gnu::always_inline]] inline void jump_for_good(const registers& load, void* target,
+/// Continues `load` at `target` for good: there is no way back. (What the other backend needs a record for.)
+[[noreturn, gnu::always_inline]] inline void jump_for_good(registers&, const registers& load, void* target,
                                                            void* word) noexcept {
   asm volatile(
       "movq 0(%%rdx), %%rbp\n\t"
