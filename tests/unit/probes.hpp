@@ -38,6 +38,14 @@ inline constexpr bool sanitized = __has_feature(address_sanitizer) || __has_feat
 inline constexpr bool sanitized = false;
 #endif
 
+#if defined(__SANITIZE_THREAD__)
+inline constexpr bool thread_sanitized = true;
+#elif defined(__has_feature)
+inline constexpr bool thread_sanitized = __has_feature(thread_sanitizer);
+#else
+inline constexpr bool thread_sanitized = false;
+#endif
+
 /// Does the program run under valgrind? That knows few mappings, and forbids to look below a stack pointer.
 inline bool on_valgrind() {
 #if defined(RUNNING_ON_VALGRIND)
