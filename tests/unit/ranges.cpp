@@ -17,6 +17,9 @@
 
 #include "probes.hpp"
 
+// libc++ 14 has neither the algorithms nor the views that this file is about.
+#if !defined(_LIBCPP_VERSION) || _LIBCPP_VERSION >= 16000
+
 namespace {
 
 using krait::generator;
@@ -601,5 +604,7 @@ TEST_CASE("what is thrown by a range comes out of the delegation, and what is th
     CHECK(elements.live == 0);
   }
 }
+
+#endif
 
 #endif

@@ -35,8 +35,8 @@ concept passes_through = std::same_as<Y, DelegateY> &&
 
 /// Can what is sent to a delegator be sent on?
 template <class S, class DelegateS>
-concept can_send_on = std::is_void_v<DelegateS> || std::convertible_to<S, DelegateS> ||
-    (std::is_void_v<S>&& has_none<DelegateS>);
+concept can_send_on = std::is_void_v<DelegateS> ||(std::is_void_v<S>&& has_none<DelegateS>) ||
+                      (!std::is_void_v<S> && std::convertible_to<S, DelegateS>);
 
 /// The value of a stop_iteration, to which a delegation evaluates that it ends. Throws any other exception.
 template <class R>
