@@ -906,7 +906,7 @@ TEST_CASE("a stack from a source that ends at an odd address is refused, and giv
   };
   const auto source = std::make_unique<crooked_source>();
   const auto body = [](auto& yield) { yield(1); };
-  CHECK_THROWS_WITH_AS(krait::generator<int>(std::allocator_arg, *source, body),
-                       "a stack must end at a multiple of 16 bytes", krait::value_error);
+  const auto make = [&] { const krait::generator<int> refused(std::allocator_arg, *source, body); };
+  CHECK_THROWS_WITH_AS(make(), "a stack must end at a multiple of 16 bytes", krait::value_error);
   CHECK(source->given_back == 1);
 }
