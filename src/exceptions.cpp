@@ -57,7 +57,7 @@ namespace {
 /// The type that was thrown, without the wrapper that std::throw_with_nested makes of it.
 std::string thrown_type_name(const std::type_info& type) {
   std::string name = type_name(type);
-  for (const std::string_view wrapper : {"std::_Nested_exception<", "std::__1::__nested<"}) {
+  for (const std::string_view wrapper : {"std::_Nested_exception<", "std::__nested<"}) {
     if (name.starts_with(wrapper)) {
       name.pop_back();
       name.erase(0, wrapper.size());
