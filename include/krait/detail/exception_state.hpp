@@ -41,7 +41,8 @@ exception_state* find_exception_state() noexcept;
 /// Is there anything on this thread that a switch would mix up?
 [[gnu::always_inline]] inline bool exceptions_active() noexcept {
 #if defined(__x86_64__) && defined(__LP64__) && defined(__ELF__)
-  // The thread's pointer to its state, null until first asked for.
+  // The thread's pointer to its state; until that has been found, to one that seems active
+  // (src/exception_state.cpp).
   exception_state* state;
   asm volatile(
       "movq krait_exception_state@gottpoff(%%rip), %0\n\t"

@@ -18,11 +18,11 @@
 // * mxcsr and the x87 control word, which the ABI calls callee-saved, are left alone: a rounding mode set in
 // a
 //   generator stays set in its resumer, as it does across a function call.
-// * The landing is aligned, as it is never fallen into: where it happens to lie decides over a fifth of the
-// time.
-// * On arrival: rdi holds the word that was sent, rdx points to the record that was loaded (the first entry
-// in
-//   asm/x86_64_sysv.S does not need it), rbp, rbx and rsp are as they were left; all else is undefined.
+// * The landing is aligned, as it is never fallen into: where it happens to lie was seen to change an item's
+// time
+//   by a tenth and more.
+// * On arrival: rdi holds the word that was sent; rbp, rbx and rsp are as they were left; all else is
+// undefined.
 
 #include "krait/detail/registers.hpp"
 
