@@ -13,16 +13,13 @@
 //
 // * Nothing is pushed, neither on the old stack nor on the new: no red zone to step over, nothing to align.
 // * rbp cannot be declared clobbered (it may be the frame pointer). rbx may be the base pointer of a
-// realigned
-//   frame in LLVM, which then ignores the clobber without a word. So both are carried by hand.
-// * mxcsr and the x87 control word, which the ABI calls callee-saved, are left alone: a rounding mode set in
-// a
-//   generator stays set in its resumer, as it does across a function call.
-// * The landing is aligned, as it is never fallen into: where it happens to lie was seen to change an item's
-// time
-//   by a tenth and more.
+//   realigned frame in LLVM, which then ignores the clobber without a word. So both are carried by hand.
+// * mxcsr and the x87 control word, which the ABI calls callee-saved, are left alone: a rounding mode set
+//   in a generator stays set in its resumer, as it does across a function call.
+// * The landing is aligned, as it is never fallen into: where it happens to lie was seen to change an
+//   item's time by a tenth and more.
 // * On arrival: rdi holds the word that was sent; rbp, rbx and rsp are as they were left; all else is
-// undefined.
+//   undefined.
 
 #include "krait/detail/registers.hpp"
 
