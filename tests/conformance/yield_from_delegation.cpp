@@ -13,6 +13,7 @@
 
 #include "../unit/probes.hpp"
 #include "../unit/support.hpp"
+#include "three_ways.hpp"
 
 // CPython's test_yield_from.py: TestPEP380Operation, on next, send, throw and close. What delegates to a
 // generator does so in three ways: it is given away, lent, or behind an iterator written by hand.
@@ -34,39 +35,8 @@ struct zero_division_error : std::runtime_error {
   zero_division_error() : std::runtime_error("division by zero") {}
 };
 
-/// An iterator with all of the protocol, which passes on every call to a generator.
-struct by_hand {
-  template <class Generator>
-  struct iterator {
-    using return_type = typename Generator::return_type;
-    auto next() { return inner.next(); }
-    template <class Value>
-    requires(!std::is_void_v<typename Generator::send_type>) auto send(Value value) {
-      return inner.send(std::move(value));
-    }
-    auto throw_(std::exception_ptr exception) { return inner.throw_(std::move(exception)); }
-    void close() { static_cast<void>(inner.close()); }
-    Generator& inner;
-  };
-  template <class Generator>
-  static iterator<Generator> pass(Generator& generator) {
-    return {generator};
-  }
-};
-
-/// Runs `check` for each way to delegate to a generator.
-template <class Check>
-void each_way(Check check) {
-  SUBCASE("given away") {
-    check(given());
-  }
-  SUBCASE("lent") {
-    check(lent());
-  }
-  SUBCASE("by hand") {
-    check(by_hand());
-  }
-}
+using support::by_hand;
+using support::each_way;
 
 /// Notes each item of a generator.
 template <class Generator>

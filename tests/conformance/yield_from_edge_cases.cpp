@@ -10,6 +10,7 @@
 #include <krait/krait.hpp>
 
 #include "../unit/support.hpp"
+#include "three_ways.hpp"
 
 // CPython's test_yield_from.py: TestInterestingEdgeCases. A generator delegates to another that is closed or
 // thrown into, and answers in a way of its own. Where CPython looks at the implicit context of an exception,
@@ -52,31 +53,8 @@ std::string runtime_error(const std::exception_ptr& exception) {
   }
 }
 
-/// An iterator written by hand: every call of the protocol goes to a generator.
-struct by_hand {
-  struct iterator {
-    using return_type = text;
-    int next() { return inner.next(); }
-    int throw_(std::exception_ptr exception) { return inner.throw_(std::move(exception)); }
-    void close() { static_cast<void>(inner.close()); }
-    generator& inner;
-  };
-  static iterator pass(generator& inner) { return {inner}; }
-};
-
-/// Runs `check` for each way to delegate.
-template <class Check>
-void each_way(Check check) {
-  SUBCASE("given away") {
-    check(given());
-  }
-  SUBCASE("lent") {
-    check(lent());
-  }
-  SUBCASE("by hand") {
-    check(by_hand());
-  }
-}
+using support::by_hand;
+using support::each_way;
 
 /// A generator that has delegated to `inner`, which has yielded its first item, 1.
 template <class How>
