@@ -31,6 +31,7 @@ KINDS = {
     (in_loop, in_handler): Weighted(**STATEMENTS, **(IN_LOOP if in_loop else {}), **(IN_HANDLER if in_handler else {}))
     for in_loop in (False, True) for in_handler in (False, True)
 }
+LIFE = {"throw": 2, "close": 3, "drop": 4, "for": 2, "state": 0}  # how much sooner it leaves a generator finished than next()
 LAST = ("raise", "raise_with_cause", "return", "return_received", "break", "continue", "reraise", "raise_from")
 
 
@@ -158,6 +159,15 @@ class Generator:
             final = self.block(body, depth, in_loop, in_handler, 3)
         return ["try", tried, handlers, otherwise, final]
 
+    def hardened(self, body, made):
+        """Often inside handlers and loops, so that most generators outlive the first exception thrown in."""
+        if self.chance(0.4):
+            handlers = [[CAUGHT.pick(self.random), self.block(body, 1, False, True, 2)] for _ in range(1 + self.below(2))]
+            made = [["try", made, handlers, None, None], ["yield", self.value()]]
+        if self.chance(0.3):
+            made = [["loop", 2 + self.below(2), made]]
+        return made
+
     def program(self):
         self.bodies = 1 + self.below(4) + (self.below(4) if self.chance(0.4) else 0)
         self.slots = 1 + self.below(4)
@@ -168,16 +178,23 @@ class Generator:
             made = self.block(body, 0, False, False, 6)
             if tower and body + 1 < self.bodies:
                 made.insert(self.below(2), ["own", body + 1])
-            defs.append(made)
+            defs.append(self.hardened(body, made))
         driver = []
         for slot in range(self.slots):
             driver.append(["new", slot, 0 if slot == 0 else self.below(self.bodies)])
             if self.chance(0.6):
                 driver.append(["next", slot])
+        used = [0] * self.slots
         for _ in range(3 + self.below(10)):
-            driver.append(self.operation(OPERATIONS, -1))
-            if driver[-1][0] == "new" and self.chance(0.8):
-                driver.append(["next", driver[-1][1]])
+            op = self.operation(OPERATIONS, -1)
+            kind, slot = op[:2]
+            if used[slot] > 3 + self.below(4) and self.chance(0.8):
+                op = ["new", slot, self.below(self.bodies)]
+                kind = "new"
+            driver.append(op)
+            used[slot] = 0 if kind == "new" else used[slot] + LIFE.get(kind, 1)
+            if kind == "new" and self.chance(0.8):
+                driver.append(["next", slot])
         return {"slots": self.slots, "defs": defs, "driver": driver}
 
 
