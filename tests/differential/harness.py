@@ -332,8 +332,9 @@ def run(source):
             trace(label(operation, arguments) + " ! " + describe(e))
         trace("".join(map(state, range(len(slots)))))
     trace("end")
-    for i in range(len(slots)):
-        slots[i] = None
+    while slots.count(None) < len(slots):  # what a body does while it is finalised may fill a slot anew
+        for i in range(len(slots)):
+            slots[i] = None
     observed = "; ".join(trace_entries[:LONGEST_TRACE])
     frames.clear()
     weak_references.clear()

@@ -64,8 +64,11 @@ class world {
       trace(states());
     }
     trace("end");
-    for (int slot = 0; slot < program_.slots; ++slot) {
-      drop(slot);
+    // What a body does while it is finalised may fill a slot anew.
+    while (std::any_of(slots_.begin(), slots_.end(), [](const auto& held) { return held != nullptr; })) {
+      for (int slot = 0; slot < program_.slots; ++slot) {
+        drop(slot);
+      }
     }
     return std::move(trace_);
   }
