@@ -3,6 +3,7 @@
 
 // All of krait.
 
+#include "krait/contextlib.hpp"
 #include "krait/exceptions.hpp"
 #include "krait/generator.hpp"
 #include "krait/stack.hpp"

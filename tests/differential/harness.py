@@ -319,8 +319,24 @@ def label(operation, arguments):
     return " ".join([operation.__name__[3:], str(arguments[0])] + ([repr(arguments[1])] if operation is op_send else []))
 
 
+def clear_slots():
+    while slots.count(None) < len(slots):  # what a body does while it is finalised may fill a slot anew
+        for i in range(len(slots)):
+            slots[i] = None
+
+
+def forget():
+    """Nothing that a program left shall be seen in the next one: not even what its finalisers make when all goes."""
+    clear_slots()
+    frames.clear()
+    clear_slots()
+    weak_references.clear()
+    trace_entries.clear()
+
+
 def run(source):
     """Runs one program: Python source that defines its bodies, `slots` and `driver`."""
+    forget()
     defined = dict(NAMES)
     exec(compile(source, "program", "exec"), defined)
     slots[:] = [None] * defined["slots"]
@@ -332,13 +348,9 @@ def run(source):
             trace(label(operation, arguments) + " ! " + describe(e))
         trace("".join(map(state, range(len(slots)))))
     trace("end")
-    while slots.count(None) < len(slots):  # what a body does while it is finalised may fill a slot anew
-        for i in range(len(slots)):
-            slots[i] = None
+    clear_slots()
     observed = "; ".join(trace_entries[:LONGEST_TRACE])
-    frames.clear()
-    weak_references.clear()
-    trace_entries.clear()
+    forget()
     if version_dependent:
         observed = "skipped: " + min(version_dependent)
         version_dependent.clear()
@@ -352,7 +364,6 @@ def run_batch(batch):
     if counters["uncollected"] >= 250:
         counters["uncollected"] = 0
         gc.collect()
-        trace_entries.clear()
     return json.dumps(traces)
 
 
