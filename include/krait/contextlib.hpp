@@ -1,0 +1,501 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Context managers, and the statement that uses them. Python: `with`, and its module contextlib.
+//
+// A destructor does what the exit of most managers does. It cannot see the exception that is passing,
+// swallow it, or put another in its place: that is what `with` is for. `entered` is for the rest.
+
+#include <concepts>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "krait/exceptions.hpp"
+#include "krait/generator.hpp"
+
+namespace krait {
+
+/// Has `exit(std::exception_ptr)`: what to do when a block is left, by that exception, or in order if it is
+/// null. It returns whether the exception is swallowed: bool, or void for never. An exception of its own
+/// takes the other's place. Python: `__exit__`.
+template <class T>
+concept has_exit = requires(std::remove_reference_t<T>& manager, std::exception_ptr exception) {
+  requires std::is_void_v<decltype(manager.exit(exception))> ||
+      std::same_as<decltype(manager.exit(exception)), bool>;
+};
+
+/// Has `exit`, and `enter()`, which returns what the block is to work with. Python:
+/// contextlib.AbstractContextManager.
+template <class T>
+concept context_manager = has_exit<T> && requires(std::remove_reference_t<T>& manager) {
+  manager.enter();
+};
+
+namespace detail {
+
+template <class Manager>
+using entered_type = decltype(std::declval<std::remove_reference_t<Manager>&>().enter());
+
+template <class Manager>
+inline constexpr bool swallows =
+    !std::is_void_v<decltype(std::declval<std::remove_reference_t<Manager>&>().exit(nullptr))>;
+
+/// Calls `manager.exit`; was the exception swallowed?
+template <class Manager>
+bool exit_from(Manager& manager, std::exception_ptr exception) {
+  if constexpr (swallows<Manager>) {
+    return manager.exit(std::move(exception));
+  } else {
+    manager.exit(std::move(exception));
+    return false;
+  }
+}
+
+/// The same within a handler, for what is being handled. What is not a C++ exception (a thread being
+/// cancelled, say) exits as a generator that is closed, and cannot be swallowed.
+template <class Manager>
+bool exit_from_handler(Manager& manager) {
+  const std::exception_ptr exception = std::current_exception();
+  if (exception == nullptr) {
+    exit_from(manager, std::make_exception_ptr(generator_exit()));
+    return false;
+  }
+  return exit_from(manager, exception);
+}
+
+/// The same in a destructor, where an exception that is passing cannot be seen.
+template <class Manager>
+void exit_from_destructor(Manager& manager, int exceptions_before) {
+  if (std::uncaught_exceptions() <= exceptions_before) {
+    exit_from(manager, nullptr);
+    return;
+  }
+  try {
+    exit_from(manager, std::make_exception_ptr(generator_exit()));
+  } catch (const generator_exit&) {
+  } catch (...) {
+    report_unraisable(std::current_exception(), "Exception ignored while leaving a context");
+  }
+}
+
+/// What a `with` makes of what its body returns.
+template <class Manager, class R>
+using with_result = std::conditional_t<std::is_void_v<R> || !swallows<Manager>, R, std::optional<R>>;
+
+/// Enters `manager`, and gives `body` what that made, if it takes it.
+template <class Manager, class Body>
+decltype(auto) enter_and_call(Manager& manager, Body& body, bool& inside) {
+  using value = entered_type<Manager>;
+  if constexpr (std::is_void_v<value>) {
+    manager.enter();
+    inside = true;
+    return body();
+  } else {
+    value made = manager.enter();
+    inside = true;
+    if constexpr (std::invocable<Body&, std::remove_reference_t<value>&>) {
+      return body(made);
+    } else if constexpr (std::invocable<Body&, value>) {
+      return body(std::forward<value>(made));
+    } else {
+      static_assert(std::invocable<Body&>,
+                    "with: the body takes nothing, or what the manager's enter() returns");
+      return body();
+    }
+  }
+}
+
+}  // namespace detail
+
+/// Enters `manager`, calls `body` with what that made (or with nothing, if it takes nothing), and exits,
+/// however the body was left. Python: `with manager as value:`.
+///
+/// Returns what the body returns; if the manager is one that can swallow exceptions (its exit returns bool),
+/// that in a std::optional, empty when it did. Throws what leaves `enter` (the body is not run and exit not
+/// called), the body (if exit does not swallow it) or exit, which takes the place of the body's. exit is
+/// called within the handler of the body's exception, so that std::throw_with_nested keeps that as a cause.
+template <class Manager, class Body>
+auto with(Manager&& manager, Body&& body) {
+  static_assert(context_manager<Manager>,
+                "with: the object does not support the context manager protocol: enter(), and "
+                "exit(std::exception_ptr) that returns bool or void");
+  bool inside = false;
+  using returned = decltype(detail::enter_and_call(manager, body, inside));
+  using result = detail::with_result<Manager, returned>;
+  static_assert(!std::is_reference_v<returned>, "with: a body returns a value or nothing");
+
+  if constexpr (std::is_void_v<returned>) {
+    try {
+      detail::enter_and_call(manager, body, inside);
+    } catch (...) {
+      if (!inside || !detail::exit_from_handler(manager)) {
+        throw;
+      }
+      return;
+    }
+    detail::exit_from(manager, nullptr);
+  } else {
+    std::optional<returned> made;
+    try {
+      made.emplace(detail::enter_and_call(manager, body, inside));
+    } catch (...) {
+      if (!inside || !detail::exit_from_handler(manager)) {
+        throw;
+      }
+      return result();
+    }
+    detail::exit_from(manager, nullptr);
+    if constexpr (std::same_as<result, returned>) {
+      return result(std::move(*made));
+    } else {
+      return result(std::move(made));
+    }
+  }
+}
+
+/// A `with` that lasts as long as this object, for managers whose exit need not see the exception: left by
+/// one, exit is called with generator_exit, as when a generator is closed.
+///
+/// What exit raises leaves the destructor, or goes to the unraisable hook if another exception is passing.
+template <context_manager Manager>
+class [[nodiscard]] entered {
+  using value_type = detail::entered_type<Manager>;
+  static constexpr bool has_value = !std::is_void_v<value_type>;
+  using stored_type = std::conditional_t<
+      !has_value, char,
+      std::conditional_t<std::is_reference_v<value_type>, std::remove_reference_t<value_type>*, value_type>>;
+
+ public:
+  /// Throws what `enter` throws; exit is not called then.
+  explicit entered(std::type_identity_t<Manager> manager)
+      : manager_(std::forward<Manager>(manager)), value_(enter()) {}
+  entered(const entered&) = delete;
+  entered& operator=(const entered&) = delete;
+
+  ~entered() noexcept(false) { detail::exit_from_destructor(manager_, passing_); }
+
+  /// What `enter` returned.
+  auto& operator*() noexcept requires has_value {
+    if constexpr (std::is_reference_v<value_type>) {
+      return *value_;
+    } else {
+      return value_;
+    }
+  }
+  auto* operator->() noexcept requires has_value { return std::addressof(**this); }
+
+ private:
+  stored_type enter() {
+    if constexpr (!has_value) {
+      manager_.enter();
+      return {};
+    } else if constexpr (std::is_reference_v<value_type>) {
+      return std::addressof(manager_.enter());
+    } else {
+      return manager_.enter();
+    }
+  }
+
+  int passing_ = std::uncaught_exceptions();
+  Manager manager_;
+  [[no_unique_address]] stored_type value_;
+};
+
+template <class Manager>
+entered(Manager&&) -> entered<Manager>;
+
+inline namespace KRAIT_BACKEND {
+
+/// A manager made from a generator that yields once: what is before the `yield` enters, what is yielded is
+/// the value, the exception of the block is raised at the `yield`, and what is after it exits. It swallows
+/// the exception by catching it. Python: contextlib.contextmanager.
+///
+///     krait::contextmanager<transaction&> begin(database& db) {
+///       return [&db](auto& yield) {
+///         transaction t(db);
+///         yield(t);
+///         t.commit();
+///       };
+///     }
+template <class T>
+class [[nodiscard]] contextmanager {
+ public:
+  template <class Body>
+  requires detail::body_of < Body, yielder<T, void>,
+  void > contextmanager(Body&& body,
+                        const char* name = __builtin_FUNCTION())  // NOLINT(google-explicit-constructor)
+      : generator_(std::forward<Body>(body), name) {}
+
+  explicit contextmanager(generator<T>&& given) noexcept : generator_(std::move(given)) {}
+
+  /// Runs the body to its `yield`. Throws what leaves the body; runtime_error `generator didn't yield` if it
+  /// ends; value_error if this was entered before: it is good for one `with`.
+  T enter() {
+    if (generator_.state() != generator_state::created) {
+      throw value_error("a contextmanager can be entered once");
+    }
+    auto step = generator_.resume();
+    if (!step.yielded()) {
+      throw runtime_error("generator didn't yield");
+    }
+    if constexpr (!std::is_void_v<T>) {
+      return *step;
+    }
+  }
+
+  /// Runs the body to its end, with `exception` raised at the `yield`, if there is one. Returns whether the
+  /// body swallowed it. Throws what leaves the body, but for `exception` itself (or the runtime_error into
+  /// which a generator turns it, if it is a stop_iteration); runtime_error `generator didn't stop` if it
+  /// yields again.
+  bool exit(std::exception_ptr exception) {
+    if (exception == nullptr) {
+      if (generator_.resume().yielded()) {
+        close_and_throw("generator didn't stop");
+      }
+      return false;
+    }
+    try {
+      if (!generator_.resume_with(exception).yielded()) {
+        return true;
+      }
+    } catch (const runtime_error& raised) {
+      if (std::current_exception() != exception && !is_escaped_stop_iteration(raised, exception)) {
+        throw;
+      }
+      return false;
+    } catch (...) {
+      if (std::current_exception() != exception) {
+        throw;
+      }
+      return false;
+    }
+    close_and_throw("generator didn't stop after throw()");
+  }
+
+ private:
+  [[noreturn]] void close_and_throw(const char* what) {
+    generator_.close();
+    throw runtime_error(what);
+  }
+
+  /// Is `raised` what a generator makes of `exception`, a stop_iteration?
+  static bool is_escaped_stop_iteration(const runtime_error& raised, const std::exception_ptr& exception) {
+    const auto* const cause = dynamic_cast<const std::nested_exception*>(&raised);
+    if (cause == nullptr || cause->nested_ptr() != exception) {
+      return false;
+    }
+    try {
+      std::rethrow_exception(exception);
+    } catch (const stop_iteration<>&) {
+      return true;
+    } catch (...) {
+      return false;
+    }
+  }
+
+  generator<T> generator_;
+};
+
+}  // namespace KRAIT_BACKEND
+
+/// Calls `close()` of an object at the end. Python: contextlib.closing.
+template <class T>
+requires requires(std::remove_reference_t<T>& object) {
+  object.close();
+}
+class [[nodiscard]] closing {
+ public:
+  explicit closing(std::type_identity_t<T> object) : object_(std::forward<T>(object)) {}
+  std::remove_reference_t<T>& enter() noexcept { return object_; }
+  void exit(const std::exception_ptr&) { static_cast<void>(object_.close()); }
+
+ private:
+  T object_;
+};
+
+template <class T>
+closing(T&&) -> closing<T>;
+
+/// Does nothing. Python: contextlib.nullcontext.
+template <class T = void>
+class [[nodiscard]] nullcontext {
+ public:
+  explicit nullcontext(std::type_identity_t<T> value) : value_(std::forward<T>(value)) {}
+  std::remove_reference_t<T>& enter() noexcept { return value_; }
+  void exit(const std::exception_ptr&) noexcept {}
+
+ private:
+  T value_;
+};
+
+template <>
+class [[nodiscard]] nullcontext<void> {
+ public:
+  void enter() noexcept {}
+  void exit(const std::exception_ptr&) noexcept {}
+};
+
+nullcontext()->nullcontext<void>;
+template <class T>
+nullcontext(T&&) -> nullcontext<T>;
+
+/// Swallows exceptions of these types. Python: contextlib.suppress.
+template <class... Exceptions>
+class [[nodiscard]] suppress {
+ public:
+  void enter() noexcept {}
+  bool exit(const std::exception_ptr& exception) {
+    return exception != nullptr && (is<Exceptions>(exception) || ...);
+  }
+
+ private:
+  template <class Exception>
+  static bool is(const std::exception_ptr& exception) {
+    try {
+      std::rethrow_exception(exception);
+    } catch (const Exception&) {
+      return true;
+    } catch (...) {
+      return false;
+    }
+  }
+};
+
+/// A function each call of which runs within a manager of its own, made by `make_manager()`. Python:
+/// contextlib.ContextDecorator.
+template <class MakeManager, class Function>
+auto context_decorator(MakeManager make_manager, Function function) {
+  return [make_manager = std::move(make_manager),
+          function = std::move(function)]<class... Arguments>(Arguments&&... arguments) mutable {
+    return with(make_manager(), [&] { return function(std::forward<Arguments>(arguments)...); });
+  };
+}
+
+/// Managers and functions, as many as turn out to be needed, whose exits run in reverse order, each with what
+/// those after it left: as that many nested `with`. Python: contextlib.ExitStack.
+///
+/// Move-only. Destroyed before exit() or close() was called, it exits as `entered` does.
+class [[nodiscard]] exit_stack {
+ public:
+  exit_stack() = default;
+  exit_stack(exit_stack&&) noexcept = default;
+  exit_stack& operator=(exit_stack&& other) noexcept {
+    exit_stack old(std::exchange(exits_, std::move(other.exits_)));
+    return *this;
+  }
+  ~exit_stack() noexcept(false) { detail::exit_from_destructor(*this, passing_); }
+
+  exit_stack& enter() noexcept { return *this; }
+
+  /// Runs all exits. Returns whether `exception` was swallowed; throws what an exit raised and none before it
+  /// swallowed.
+  bool exit(const std::exception_ptr& exception) {
+    std::exception_ptr passing = exception;
+    while (!exits_.empty()) {
+      const std::unique_ptr<exit_base> last = std::move(exits_.back());
+      exits_.pop_back();
+      try {
+        if (passing == nullptr) {
+          last->exit(nullptr);
+        } else {
+          leave_by(*last, passing);
+        }
+      } catch (...) {
+        passing = std::current_exception();
+      }
+    }
+    if (passing != nullptr && passing != exception) {
+      std::rethrow_exception(std::move(passing));
+    }
+    return exception != nullptr && passing == nullptr;
+  }
+
+  /// Runs all exits, as at the end of a block. Throws what exit() throws.
+  void close() { exit(nullptr); }
+
+  /// Enters `manager` now, and will exit it. An rvalue is kept here, an lvalue must outlive that. Returns
+  /// what `enter` returned; nothing is kept if that throws.
+  template <context_manager Manager>
+  auto enter_context(Manager&& manager) -> detail::entered_type<Manager> {
+    exits_.reserve(exits_.size() + 1);
+    auto kept = std::make_unique<exit_of<Manager>>(std::forward<Manager>(manager));
+    auto& object = kept->object;
+    if constexpr (std::is_void_v<detail::entered_type<Manager>>) {
+      object.enter();
+      exits_.push_back(std::move(kept));
+    } else {
+      detail::entered_type<Manager> value = object.enter();
+      exits_.push_back(std::move(kept));
+      return std::forward<detail::entered_type<Manager>>(value);
+    }
+  }
+
+  /// Will exit `manager`, which is not entered here.
+  template <has_exit Manager>
+  void push(Manager&& manager) {
+    exits_.push_back(std::make_unique<exit_of<Manager>>(std::forward<Manager>(manager)));
+  }
+
+  /// Will call `function` as the exit of a manager.
+  template <std::invocable<std::exception_ptr> Function>
+  requires(!has_exit<Function>) void push(Function&& function) {
+    push(function_exit<std::decay_t<Function>>{std::forward<Function>(function)});
+  }
+
+  /// Will call `function(arguments...)`, which swallows nothing.
+  template <class Function, class... Arguments>
+  requires std::invocable < std::decay_t<Function>
+  &, std::decay_t<Arguments>&... > void callback(Function&& function, Arguments&&... arguments) {
+    push([function = std::decay_t<Function>(std::forward<Function>(function)),
+          arguments = std::tuple<std::decay_t<Arguments>...>(std::forward<Arguments>(arguments)...)](
+             const std::exception_ptr&) mutable { static_cast<void>(std::apply(function, arguments)); });
+  }
+
+  /// Moves all that has been registered to another stack. Python: `pop_all`.
+  exit_stack pop_all() noexcept { return exit_stack(std::exchange(exits_, {})); }
+
+ private:
+  struct exit_base {
+    virtual ~exit_base() = default;
+    virtual bool exit(std::exception_ptr exception) = 0;
+  };
+
+  template <class Manager>
+  struct exit_of final : exit_base {
+    explicit exit_of(Manager&& manager) : object(std::forward<Manager>(manager)) {}
+    bool exit(std::exception_ptr exception) override {
+      return detail::exit_from(object, std::move(exception));
+    }
+    Manager object;
+  };
+
+  template <class Function>
+  struct function_exit {
+    Function function;
+    auto exit(std::exception_ptr exception) { return function(std::move(exception)); }
+  };
+
+  explicit exit_stack(std::vector<std::unique_ptr<exit_base>> exits) noexcept : exits_(std::move(exits)) {}
+
+  /// Calls an exit while `passing` is handled, as `with` does; clears it if that is swallowed.
+  static void leave_by(exit_base& last, std::exception_ptr& passing) {
+    try {
+      std::rethrow_exception(passing);
+    } catch (...) {
+      if (last.exit(passing)) {
+        passing = nullptr;
+      }
+    }
+  }
+
+  int passing_ = std::uncaught_exceptions();
+  std::vector<std::unique_ptr<exit_base>> exits_;
+};
+
+}  // namespace krait
