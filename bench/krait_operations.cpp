@@ -29,6 +29,21 @@ struct krait_peer {
 
   static int send(krait::generator<int, int>& running_sum, int value) { return running_sum.send(value); }
 
+  static krait::generator<long> catching() {
+    krait::generator<long> started = [](auto& yield) {
+      for (;;) {
+        try {
+          yield(1);
+        } catch (const bench::error&) {
+        }
+      }
+    };
+    started.next();
+    return started;
+  }
+
+  static long throw_in(krait::generator<long>& catching) { return catching.throw_(bench::error()); }
+
   static krait::generator<long> single() { return counter(1); }
 
   static krait::generator<long> guarded(long& destroyed) {
@@ -45,6 +60,61 @@ struct krait_peer {
       return counter(bench::endless);
     }
     return [depth](auto& yield) { yield.from(nested(depth - 1)); };
+  }
+
+  static krait::generator<long> nested_shared(int depth) {
+    if (depth == 0) {
+      return counter(bench::endless);
+    }
+    return [depth](auto& yield) {
+      krait::generator<long> inner = nested_shared(depth - 1);
+      yield.from(inner);
+    };
+  }
+
+  static krait::generator<const long&> walk(const bench::node* root) {
+    return [root](auto& yield) {
+      if (root->left != nullptr) {
+        yield.from(walk(root->left));
+      }
+      yield(root->value);
+      if (root->right != nullptr) {
+        yield.from(walk(root->right));
+      }
+    };
+  }
+
+  static krait::generator<const long&> walk_calls(const bench::node* root) {
+    return [root](auto& yield) { visit(root, yield); };
+  }
+
+  static long first_uses(int count) {
+    krait::stack_pool fresh;
+    std::vector<krait::generator<long>> alive;
+    alive.reserve(static_cast<std::size_t>(count));
+    long items = 0;
+    for (int i = 0; i < count; ++i) {
+      alive.emplace_back(std::allocator_arg, fresh, [](auto& yield) { yield(1); });
+      items += alive.back().next();
+    }
+    // To the end without an exception: what it costs to be closed is another matter.
+    for (auto& one : alive) {
+      static_cast<void>(one.resume());
+    }
+    return items;
+  }
+
+  static constexpr long lives = 1000;  // items from each of `live`
+
+ private:
+  static void visit(const bench::node* here, krait::yielder<const long&>& yield) {
+    if (here->left != nullptr) {
+      visit(here->left, yield);
+    }
+    yield(here->value);
+    if (here->right != nullptr) {
+      visit(here->right, yield);
+    }
   }
 };
 

@@ -3,21 +3,34 @@
 
 // What is measured, once for everybody: the same loops, the same results checked, whoever makes the items.
 //
-//      next           one item of a generator that counts, through a range-for
-//      next_call      the same through the call that an implementation has for it: g.next()
-//      send           an int to a running sum, and the sum back
-//      spawn          create, one item, run to the end, destroy
-//      close          create, one item, destroy while suspended; what lives in the body must be destroyed
-//      delegate/D     one item across D levels of delegation
+//      next              one item of a generator that counts, through a range-for
+//      next_call         the same through the call that an implementation has for it: g.next()
+//      send              an int to a running sum, and the sum back
+//      throw             an exception into a generator that catches it, and the next item back
+//      spawn             create, one item, run to the end, destroy
+//      spawn_cold        create and one item, on a stack never used before
+//      close             create, one item, destroy while suspended; what lives in the body must be destroyed
+//      delegate/D        one item across D levels of delegation
+//      delegate_shared/D the same by reference, which others might advance as well
+//      walk_tree         one node of a million, in order, each node delegating to its children's generators
+//      walk_tree_calls   the same by plain recursion, with the right to yield handed down
+//      round_robin/N     one item of N live generators in turn
+//      threads/T         T threads that do `close`: wall-clock time for each generator
+//      live/N/P          N generators alive: bytes for each; then P items from each (counters in the JSON)
 //
 // An implementation is a struct with some of the functions
 //
 //      counter(n)          a range of 0, 1, ... n - 1
 //      next(range)         its next item
 //      running_sum()       what send(running_sum, value) takes
+//      catching()          what throw_in(catching) takes, which raises bench::error in it
 //      single()            a range of 0
+//      first_uses(n)       makes n generators on fresh stacks, one item each; the number of items
 //      guarded(count)      an endless range whose body holds a destruction_counter
 //      nested(depth)       an endless range 0, 1, ... through `depth` levels of delegation
+//      nested_shared(depth)
+//      walk(tree)          the values of a tree, in order
+//      walk_calls(tree)
 //
 // and takes part in the operations whose functions it has. One iteration is one item.
 //
@@ -27,11 +40,18 @@
 
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <iterator>
 #include <limits>
+#include <optional>
 #include <stdexcept>
 #include <string>
+#include <thread>
+#include <vector>
+
+#include "memory.hpp"
+#include "tree.hpp"
 
 namespace bench {
 
@@ -177,11 +197,33 @@ template <class Self>
   check(state, destroyed, state.iterations());
 }
 
+struct error {};
+
+template <class Self>
+[[KRAIT_BENCH_LOOP]] void throw_(benchmark::State& state) {
+  auto catching = opaque(&Self::catching)();
+  long sum = 0;
+  for (auto _ : state) {
+    sum += Self::throw_in(catching);
+  }
+  check(state, sum, state.iterations());
+}
+
+/// As many as share a mapping, which takes part in the time.
+template <class Self>
+void spawn_cold(benchmark::State& state) {
+  constexpr int together = 900;
+  long items = 0;
+  while (state.KeepRunningBatch(together)) {
+    items += Self::first_uses(together);
+  }
+  check(state, items, state.iterations());
+}
+
 /// Once per item, as a level-by-level implementation takes microseconds each, and building a chain of a
 /// thousand would show. So the chain and its iterator outlive the iterations.
-template <class Self>
-[[KRAIT_BENCH_LOOP]] void delegate(benchmark::State& state) {
-  const auto make = opaque(&Self::nested);
+template <class Make>
+[[KRAIT_BENCH_LOOP]] void delegate(benchmark::State& state, Make make) {
   auto range = make(static_cast<int>(state.range(0)));
   using std::begin;
   auto iterator = begin(range);
@@ -191,6 +233,101 @@ template <class Self>
     ++iterator;
   }
   check(state, sum, sum_below(state.iterations()));
+}
+
+/// Whole walks; the sum says whether it was the whole tree.
+template <class Make>
+void walk(benchmark::State& state, Make make) {
+  const tree& nodes = tree::of_a_million();
+  long sum = 0;
+  while (state.KeepRunningBatch(tree::size)) {
+    sum += sum_of(make(nodes.root()));
+  }
+  check(state, sum, sum_below(tree::size) * (state.iterations() / tree::size));
+}
+
+template <class Self>
+void round_robin(benchmark::State& state) {
+  const auto make = opaque(&Self::counter);
+  std::vector<decltype(make(endless))> ranges;
+  const auto count = static_cast<std::size_t>(state.range(0));
+  ranges.reserve(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    ranges.push_back(make(endless));
+  }
+  long sum = 0;
+  while (state.KeepRunningBatch(state.range(0))) {
+    for (auto& range : ranges) {
+      sum += Self::next(range);
+    }
+  }
+  check(state, sum, sum_below(state.iterations() / state.range(0)) * state.range(0));
+}
+
+/// A round of all threads is long, so that to start them is nothing.
+template <class Self>
+void threads(benchmark::State& state) {
+  constexpr long each = 50'000;
+  const auto make = opaque(&Self::guarded);
+  const long count = state.range(0);
+  std::vector<long> destroyed(static_cast<std::size_t>(count) * 64);  // far apart
+  while (state.KeepRunningBatch(count * each)) {
+    std::vector<std::thread> all;
+    for (long thread = 0; thread < count; ++thread) {
+      all.emplace_back([&, thread] {
+        long& mine = destroyed[static_cast<std::size_t>(thread) * 64];
+        for (long i = 0; i < each; ++i) {
+          auto range = make(mine);
+          using std::begin;
+          benchmark::DoNotOptimize(*begin(range));
+        }
+      });
+    }
+    for (std::thread& one : all) {
+      one.join();
+    }
+  }
+  long sum = 0;
+  for (const long one : destroyed) {
+    sum += one;
+  }
+  check(state, sum, state.iterations());
+}
+
+/// Reported beside the time: bytes for each, of stack and of page tables; and by how much the slowest round
+/// was slower than the median one.
+template <class Self>
+void live(benchmark::State& state) {
+  const auto make = opaque(&Self::counter);
+  const auto count = static_cast<std::size_t>(state.range(0));
+  const long rounds = state.range(1);
+  std::vector<decltype(make(endless))> ranges;
+  ranges.reserve(count);
+  long sum = 0;
+  for (auto _ : state) {
+    const resident_memory before = resident_memory::now();
+    for (std::size_t i = 0; i < count; ++i) {
+      sum += Self::next(ranges.emplace_back(make(endless)));
+    }
+    const resident_memory after = resident_memory::now();
+    stopwatch watch;
+    std::vector<double> seconds;
+    for (long round = 1; round < rounds; ++round) {
+      for (auto& range : ranges) {
+        sum += Self::next(range);
+      }
+      seconds.push_back(watch.lap());
+    }
+    ranges.clear();
+    const auto number = static_cast<double>(count);
+    state.counters["bytes_resident"] = static_cast<double>(after.data - before.data) / number;
+    state.counters["bytes_page_tables"] =
+        static_cast<double>(after.page_tables - before.page_tables) / number;
+    std::sort(seconds.begin(), seconds.end());
+    state.counters["ns_next_median"] = seconds[seconds.size() / 2] / number * 1e9;
+    state.counters["ns_next_p99"] = seconds[seconds.size() * 99 / 100] / number * 1e9;
+  }
+  check(state, sum, sum_below(rounds) * state.range(0));
 }
 
 /// What a body holds that is to be destroyed when its generator is.
@@ -208,27 +345,51 @@ class destruction_counter {
 /// Registers the operations that `Self` has functions for, as `operation/name`.
 template <class Self>
 bool enter(const std::string& name) {
+  const auto enter_one = [&](const char* operation, auto function) {
+    return benchmark::RegisterBenchmark((operation + name).c_str(), function);
+  };
+  const auto at_depths = [](auto* one) { one->Arg(1)->Arg(10)->Arg(100)->Arg(1000); };
   if constexpr (requires { &Self::counter; }) {
-    benchmark::RegisterBenchmark(("next/" + name).c_str(), next<Self>);
+    enter_one("next/", next<Self>);
     if constexpr (requires { &Self::next; }) {
-      benchmark::RegisterBenchmark(("next_call/" + name).c_str(), next_call<Self>);
+      enter_one("next_call/", next_call<Self>);
+      enter_one("round_robin/", round_robin<Self>)->Arg(10'000);
+      if constexpr (requires { &Self::lives; }) {
+        enter_one("live/", live<Self>)
+            ->Args({1'000'000, Self::lives})
+            ->Iterations(1)
+            ->Unit(benchmark::kSecond);
+      }
     }
   }
   if constexpr (requires { &Self::running_sum; }) {
-    benchmark::RegisterBenchmark(("send/" + name).c_str(), send<Self>);
+    enter_one("send/", send<Self>);
+  }
+  if constexpr (requires { &Self::catching; }) {
+    enter_one("throw/", throw_<Self>);
   }
   if constexpr (requires { &Self::single; }) {
-    benchmark::RegisterBenchmark(("spawn/" + name).c_str(), spawn<Self>);
+    enter_one("spawn/", spawn<Self>);
+  }
+  if constexpr (requires { &Self::first_uses; }) {
+    enter_one("spawn_cold/", spawn_cold<Self>);
   }
   if constexpr (requires { &Self::guarded; }) {
-    benchmark::RegisterBenchmark(("close/" + name).c_str(), close<Self>);
+    enter_one("close/", close<Self>);
+    enter_one("threads/", threads<Self>)->Arg(1)->Arg(2)->UseRealTime();
   }
   if constexpr (requires { &Self::nested; }) {
-    benchmark::RegisterBenchmark(("delegate/" + name).c_str(), delegate<Self>)
-        ->Arg(1)
-        ->Arg(10)
-        ->Arg(100)
-        ->Arg(1000);
+    at_depths(enter_one("delegate/", [](auto& state) { delegate(state, opaque(&Self::nested)); }));
+  }
+  if constexpr (requires { &Self::nested_shared; }) {
+    at_depths(
+        enter_one("delegate_shared/", [](auto& state) { delegate(state, opaque(&Self::nested_shared)); }));
+  }
+  if constexpr (requires { &Self::walk; }) {
+    enter_one("walk_tree/", [](auto& state) { walk(state, opaque(&Self::walk)); });
+  }
+  if constexpr (requires { &Self::walk_calls; }) {
+    enter_one("walk_tree_calls/", [](auto& state) { walk(state, opaque(&Self::walk_calls)); });
   }
   return true;
 }
