@@ -6,6 +6,7 @@
 #include <map>
 #include <mutex>
 #include <ostream>
+#include <typeinfo>
 #include <utility>
 
 #include "krait/generator.hpp"
@@ -15,12 +16,6 @@ namespace krait {
 namespace detail {
 
 const frame foreign_delegate;
-
-frame::~frame() {
-  if (owns_name) {
-    delete[] name;
-  }
-}
 
 std::string frame::repr() const {
   char address[2 + 2 * sizeof(void*) + 1];
@@ -32,11 +27,15 @@ void frame::rename(std::string_view new_name) {
   char* const copy = new char[new_name.size() + 1];
   new_name.copy(copy, new_name.size());
   copy[new_name.size()] = '\0';
+  free_name();
+  name = copy;
+  owns_name = true;
+}
+
+void frame::free_name() noexcept {
   if (owns_name) {
     delete[] name;
   }
-  name = copy;
-  owns_name = true;
 }
 
 void frame::discard() noexcept {
@@ -61,11 +60,11 @@ void frame::attach_delegate(frame& child) noexcept {
   }
 }
 
-void raise_pending(frame& self) {
+std::exception_ptr take_pending(frame& self) {
   if (self.exception != nullptr) {
-    std::rethrow_exception(std::exchange(self.exception, nullptr));
+    return std::exchange(self.exception, nullptr);
   }
-  throw generator_exit();
+  return std::make_exception_ptr(generator_exit());
 }
 
 void throw_already_executing() {
@@ -144,11 +143,14 @@ void report_ignored_while_closing(const frame& self, std::exception_ptr exceptio
   report_unraisable(std::move(exception), std::move(message));
 }
 
-// Who is alive. A frame writes its address into the word at the top of its stack, so for the stacks of the
-// default pool there is nothing to keep: dump_generators() looks at each. Frames on stacks from elsewhere are
-// listed.
+// Who is alive. A frame writes its address into the word at the top of its stack, so for the stacks of pools
+// there is nothing to keep: dump_generators() looks at each. Frames on stacks from elsewhere are listed.
 
 namespace {
+
+bool is_pool(const stack_source& source) noexcept {
+  return typeid(source) == typeid(stack_pool);
+}
 
 struct foreign_frames {
   std::mutex mutex;
@@ -160,44 +162,34 @@ foreign_frames& the_foreign_frames() {
   return list;
 }
 
-const frame*& word_at_top(std::byte* top) {
-  return *reinterpret_cast<const frame**>(top - sizeof(const frame*));
-}
-
 }  // namespace
 
-void enlist(frame& self) {
-  __atomic_store_n(&word_at_top(self.memory.top()), &self, __ATOMIC_RELEASE);
-  if (self.source != nullptr) {
-    foreign_frames& list = the_foreign_frames();
-    const std::lock_guard lock(list.mutex);
-    list.frames.emplace(&self, valgrind::know_stack(self.memory));
+void enlist_at(frame& self, const stack_source& source) {
+  if (is_pool(source)) {
+    return;
   }
+  foreign_frames& list = the_foreign_frames();
+  const std::lock_guard lock(list.mutex);
+  list.frames.emplace(&self, valgrind::know_stack(self.memory));
 }
 
-void delist(frame& self) noexcept {
-  __atomic_store_n(&word_at_top(self.memory.top()), nullptr, __ATOMIC_RELAXED);
-  if (self.source != nullptr) {
-    foreign_frames& list = the_foreign_frames();
-    const std::lock_guard lock(list.mutex);
-    const auto found = list.frames.find(&self);
-    valgrind::forget_stack(found->second);
-    list.frames.erase(found);
+void delist_from(frame& self, const stack_source& source) noexcept {
+  if (is_pool(source)) {
+    return;
   }
+  foreign_frames& list = the_foreign_frames();
+  const std::lock_guard lock(list.mutex);
+  const auto found = list.frames.find(&self);
+  valgrind::forget_stack(found->second);
+  list.frames.erase(found);
 }
 
-stack allocate_stack(stack_source* source) {
-  const stack memory = source == nullptr ? allocate_default_stack() : source->allocate();
-  valgrind::reuse_stack(memory);
+stack allocate_stack_from(stack_source& source) {
+  const stack memory = source.allocate();
+  if (!is_pool(source)) {
+    valgrind::reuse_stack(memory);
+  }
   return memory;
-}
-
-void release_stack(stack memory, stack_source* source) noexcept {
-  if (source == nullptr) {
-    deallocate_default_stack(memory);
-  } else {
-    source->deallocate(memory);
-  }
 }
 
 }  // namespace detail

@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -78,6 +79,22 @@ bool install_guard(std::byte* place, std::size_t size) noexcept {
                                : ::mprotect(place, size, PROT_NONE)) == 0;
 }
 
+/// Every stack that is handed out under valgrind has to be announced.
+std::atomic<bool> under_valgrind = false;  // set before the first stack is cut
+
+/// So many free stacks in the depot stay as they are; of any more, only the topmost bytes stay resident,
+/// which is what most generators get by with, and a deep call's pages go back to the kernel.
+constexpr std::size_t idle_untrimmed = 64;
+constexpr std::size_t kept_of_idle = std::size_t{16} << 10;
+
+void trim(const stack& memory) noexcept {
+  if (memory.size > kept_of_idle) {
+    // Whole pages: the lowest address is one's start, and the top, coloured, is rounded down.
+    const std::size_t surplus = (memory.size - kept_of_idle) / page_size() * page_size();
+    ::madvise(memory.limit, surplus, MADV_DONTNEED);
+  }
+}
+
 /// A free stack, in the memory of the stack itself.
 struct node {
   node* next;
@@ -104,9 +121,22 @@ stack_options rounded(stack_options options) {
 class stack_pool::implementation {
  public:
   explicit implementation(const stack_options& options)
-      : options_(rounded(options)), stride_(options_.size + options_.guard) {}
+      : options_(rounded(options)), stride_(options_.size + options_.guard) {
+    registry& all = registry::instance();
+    const std::lock_guard lock(all.mutex);
+    next_ = std::exchange(all.first, this);
+  }
 
   ~implementation() {
+    registry& all = registry::instance();
+    {
+      const std::lock_guard lock(all.mutex);
+      implementation** link = &all.first;
+      while (*link != this) {
+        link = &(*link)->next_;
+      }
+      *link = next_;
+    }
     if (in_use_ != 0) {
       return;
     }
@@ -126,7 +156,13 @@ class stack_pool::implementation {
   /// One stack. Throws std::bad_alloc.
   stack take() {
     const std::lock_guard lock(mutex_);
-    const stack memory = free_ != nullptr ? std::exchange(free_, free_->next)->memory : cut();
+    stack memory;
+    if (free_ != nullptr) {
+      memory = std::exchange(free_, free_->next)->memory;
+      idle_.store(idle_ - 1, std::memory_order_relaxed);
+    } else {
+      memory = cut();
+    }
     ++in_use_;
     return memory;
   }
@@ -142,17 +178,45 @@ class stack_pool::implementation {
       ++taken;
     }
     in_use_ += taken;
+    idle_.store(idle_ - taken, std::memory_order_relaxed);
     return {list, taken};
   }
 
   /// `count` stacks, linked.
   void put(node* first, node* last, std::size_t count) noexcept {
+    last->next = nullptr;
+    if (idle_.load(std::memory_order_relaxed) + count > idle_untrimmed) {
+      for (const node* one = first; one != nullptr; one = one->next) {
+        trim(one->memory);
+      }
+    }
     const std::lock_guard lock(mutex_);
     last->next = std::exchange(free_, first);
     in_use_ -= count;
+    idle_.store(idle_ + count, std::memory_order_relaxed);
   }
 
-  void for_each(void (*visit)(std::byte* top, void* data), void* data) {
+  /// Visits the stacks of all pools.
+  static void for_each(void (*visit)(std::byte* top, void* data), void* data) {
+    registry& all = registry::instance();
+    const std::lock_guard lock(all.mutex);
+    for (implementation* pool = all.first; pool != nullptr; pool = pool->next_) {
+      pool->for_each_own(visit, data);
+    }
+  }
+
+ private:
+  struct registry {
+    std::mutex mutex;
+    implementation* first = nullptr;
+
+    static registry& instance() {
+      static registry& all = *new registry;
+      return all;
+    }
+  };
+
+  void for_each_own(void (*visit)(std::byte* top, void* data), void* data) {
     const std::lock_guard lock(mutex_);
     for (const arena& each : arenas_) {
       for (std::size_t slot = 0; slot < each.used; ++slot) {
@@ -161,7 +225,6 @@ class stack_pool::implementation {
     }
   }
 
- private:
   struct arena {
     std::byte* base;
     std::size_t slots;
@@ -185,6 +248,7 @@ class stack_pool::implementation {
       throw std::bad_alloc();
     }
     if (valgrind::running()) {
+      under_valgrind.store(true, std::memory_order_relaxed);
       valgrind_ids_.push_back(valgrind::know_stack(memory));
     }
     ++from.used;
@@ -208,8 +272,10 @@ class stack_pool::implementation {
   std::mutex mutex_;
   node* free_ = nullptr;
   std::size_t in_use_ = 0;
+  std::atomic<std::size_t> idle_ = 0;  // how long the list is
   std::vector<arena> arenas_;
   std::vector<valgrind::stack_id> valgrind_ids_;
+  implementation* next_ = nullptr;  // registry::mutex's
 };
 
 stack_pool::stack_pool(stack_options options) : self_(new implementation(options)) {}
@@ -222,7 +288,9 @@ const stack_options& stack_pool::options() const noexcept {
 }
 
 stack stack_pool::allocate() {
-  return self_->take();
+  const stack memory = self_->take();
+  valgrind::reuse_stack(memory);
+  return memory;
 }
 
 void stack_pool::deallocate(stack memory) noexcept {
@@ -268,7 +336,7 @@ struct magazine {
   }
 };
 
-constinit thread_local magazine my_magazine;
+[[gnu::tls_model("initial-exec")]] constinit thread_local magazine my_magazine;
 
 struct emptier {
   ~emptier() {
@@ -289,35 +357,61 @@ bool open_magazine() noexcept {
 
 }  // namespace
 
-// Both are kept out of line: they use thread-local variables, and a caller may be resumed by another thread.
+namespace {
 
-[[gnu::noinline]] stack allocate_default_stack() {
+[[gnu::noinline, gnu::cold]] stack allocate_without_magazine() {
   magazine& mine = my_magazine;
-  stack memory;
   if (mine.first == nullptr && mine.state != magazine::closed) {
     std::tie(mine.first, mine.count) = default_pool().take_free(magazine_size / 2);
     if (mine.first != nullptr) {
       open_magazine();
     }
   }
-  if (mine.first != nullptr) {
-    memory = std::exchange(mine.first, mine.first->next)->memory;
-    --mine.count;
-  } else {
-    memory = default_pool().take();
+  const node* const one = mine.first;
+  if (one == nullptr) {
+    return default_pool().take();
   }
+  mine.first = one->next;
+  --mine.count;
+  const stack memory = one->memory;
+  valgrind::reuse_stack(memory);
   return memory;
+}
+
+[[gnu::noinline, gnu::cold]] void deallocate_to_depot(node* one) noexcept {
+  magazine& mine = my_magazine;
+  if (mine.state != magazine::open && !open_magazine()) {
+    default_pool().put(one, one, 1);
+    return;
+  }
+  if (mine.count == magazine_size) {
+    mine.empty_down_to(magazine_size / 2);
+  }
+  one->next = std::exchange(mine.first, one);
+  ++mine.count;
+}
+
+}  // namespace
+
+// Both are kept out of line: they use thread-local variables, and a caller may be resumed by another thread.
+
+[[gnu::noinline]] stack allocate_default_stack() {
+  magazine& mine = my_magazine;
+  const node* const one = mine.first;
+  if (one == nullptr || under_valgrind.load(std::memory_order_relaxed)) [[unlikely]] {
+    return allocate_without_magazine();
+  }
+  mine.first = one->next;
+  --mine.count;
+  return one->memory;
 }
 
 [[gnu::noinline]] void deallocate_default_stack(stack memory) noexcept {
   magazine& mine = my_magazine;
   node* const one = make_node(memory);
-  if (mine.state != magazine::open && !open_magazine()) [[unlikely]] {
-    default_pool().put(one, one, 1);
+  if (mine.state != magazine::open || mine.count == magazine_size) [[unlikely]] {
+    deallocate_to_depot(one);
     return;
-  }
-  if (mine.count == magazine_size) [[unlikely]] {
-    mine.empty_down_to(magazine_size / 2);
   }
   one->next = std::exchange(mine.first, one);
   ++mine.count;
@@ -339,7 +433,7 @@ stack_source& shared_pool(const stack_options& options) {
 }
 
 void for_each_pooled_stack(void (*visit)(std::byte* top, void* data), void* data) {
-  default_pool().for_each(visit, data);
+  stack_pool::implementation::for_each(visit, data);
 }
 
 }  // namespace detail

@@ -38,6 +38,7 @@ namespace krait::detail {
 struct alignas(64) context {
   registers caller;
   registers own;
+  std::size_t room = 0;  ///< bytes of stack below this object, which lies on the stack itself; 0: nobody's
   stack_identity caller_stack;
   stack_identity own_stack;
 
@@ -71,43 +72,50 @@ inline namespace KRAIT_BACKEND {
 
 /// A jump with the sanitizers told, but exceptions not looked after.
 template <side save, side load>
-[[gnu::always_inline]] inline void* announced_jump(context& from, context& to, void* target,
-                                                   void* word) noexcept {
+[[gnu::always_inline]] inline arrival announced_jump(context& from, context& to, void* target,
+                                                     void* word) noexcept {
   switch_announcement announcement(&stack_of<save>(from), stack_of<load>(to));
-  word = jump<offset_of<save>, offset_of<load>>(&from, &to, target, word);
+  const arrival back = jump<offset_of<save>, offset_of<load>>(&from, &to, target, word);
   announcement.returned();
-  return word;
+  return back;
 }
 
 /// The rare case: this stack is left inside a handler, or while it unwinds.
 template <side save, side load>
-[[gnu::noinline, gnu::cold]] void* jump_with_exceptions(context& from, context& to, void* target,
-                                                        void* word) noexcept {
+[[gnu::noinline, gnu::cold]] arrival jump_with_exceptions(context& from, context& to, void* target,
+                                                          void* word) noexcept {
   const exception_state mine = set_exceptions_aside();
-  word = announced_jump<save, load>(from, to, target, word);
+  const arrival back = announced_jump<save, load>(from, to, target, word);
   put_exceptions_back(mine);
-  return word;
+  return back;
 }
 
 /// Leaves here, to be continued through one side of `from`, and continues a side of `to` at `target`.
 template <side save, side load>
-[[gnu::always_inline]] inline void* leave(context& from, context& to, void* target, void* word) noexcept {
+[[gnu::always_inline]] inline arrival leave(context& from, context& to, void* target, void* word) noexcept {
   if (exceptions_active()) [[unlikely]] {
     return jump_with_exceptions<save, load>(from, to, target, word);
   }
   return announced_jump<save, load>(from, to, target, word);
 }
 
-/// Runs `self`, which must be resumable, until it suspends or finishes, and returns the word it did so with.
-[[gnu::always_inline]] inline void* resume(context& self, void* word) noexcept {
+/// Runs `self`, which must be resumable, until it suspends or finishes (or who it handed over to does), and
+/// returns the word it did so with. `last` becomes a guess at which context that was.
+[[gnu::always_inline]] inline void* resume(context& self, void* word, context*& last) noexcept {
   void* const target = self.own.resume_at;
   self.own.resume_at = nullptr;
-  return leave<side::caller, side::own>(self, self, target, word);
+  const arrival back = leave<side::caller, side::own>(self, self, target, word);
+  last = static_cast<context*>(back.from);
+  return back.word;
+}
+[[gnu::always_inline]] inline void* resume(context& self, void* word) noexcept {
+  context* ignored;
+  return resume(self, word, ignored);
 }
 
 /// Goes back to the resumer, and returns the word of the next resume.
 [[gnu::always_inline]] inline void* suspend(context& self, void* word) noexcept {
-  return leave<side::own, side::caller>(self, self, self.caller.resume_at, word);
+  return leave<side::own, side::caller>(self, self, self.caller.resume_at, word).word;
 }
 
 /// Suspends `self`, which runs here, and runs `heir` with self's resumer as its own. Returns when somebody
@@ -117,7 +125,7 @@ inline void* hand_over(context& self, context& heir, void* word) noexcept {
   heir.caller_stack = self.caller_stack;
   void* const target = heir.own.resume_at;
   heir.own.resume_at = nullptr;
-  return leave<side::own, side::own>(self, heir, target, word);
+  return leave<side::own, side::own>(self, heir, target, word).word;
 }
 
 /// The last switch away from a stack: to the resumer. Afterwards the stack may be freed.

@@ -209,16 +209,20 @@ class [[nodiscard]] generator {
     void* item;
   };
 
-  [[gnu::always_inline]] static outcome advance(frame_type& self, void* word = nullptr) {
+  [[gnu::always_inline]] static outcome advance(frame_type& self, detail::context*& last) {
     if constexpr (!detail::has_none<Send>) {
-      if (word == nullptr && self.state() == generator_state::suspended) [[unlikely]] {
+      if (self.state() == generator_state::suspended) [[unlikely]] {
         detail::throw_cannot_send_none();
       }
     }
-    return {&self, detail::advance(self, word)};
+    return {&self, detail::advance(self, nullptr, last)};
   }
 
-  [[gnu::always_inline]] outcome advance() { return advance(checked()); }
+  [[gnu::always_inline]] outcome advance() {
+    frame_type& self = checked();
+    detail::context* last = &self;
+    return advance(self, last);
+  }
 
   template <class S>
   [[gnu::always_inline]] outcome advance_with_value(S& value) {
@@ -226,7 +230,8 @@ class [[nodiscard]] generator {
     if (self.stage == detail::stage::created && !detail::is_none(value)) [[unlikely]] {
       detail::throw_not_just_started();
     }
-    return {&self, detail::advance(self, &value)};
+    detail::context* last = &self;
+    return {&self, detail::advance(self, &value, last)};
   }
 
   outcome raise(std::exception_ptr exception);
@@ -259,7 +264,13 @@ class [[nodiscard]] generator {
 
   /// Takes note of an end: throws what the body raised, does nothing if it returned or had ended before. An
   /// orphan is freed.
-  static void take_end(frame_type& self);
+  [[gnu::always_inline]] static void take_end(frame_type& self) {
+    self.outcome_pending = false;
+    if (self.exception != nullptr || self.orphaned) [[unlikely]] {
+      take_rare_end(self);
+    }
+  }
+  [[gnu::noinline, gnu::cold]] static void take_rare_end(frame_type& self);
 
   /// The end as an exception: what the body raised, or stop_iteration with what it returned.
   [[noreturn, gnu::noinline, gnu::cold]] static void raise_end(frame_type& self);
@@ -305,12 +316,12 @@ class generator<Yield, Send, Return>::iterator {
 
  private:
   friend class generator;
-  explicit iterator(frame_type& self) noexcept : frame_(&self) {}
+  explicit iterator(frame_type& self) noexcept : frame_(&self), last_(&self) {}
 
   [[gnu::always_inline]] void fetch_if_due() const {
     if (due_) {
       due_ = false;
-      item_ = static_cast<object*>(advance(*frame_).item);
+      item_ = static_cast<object*>(advance(*frame_, last_).item);
       if (item_ == nullptr) [[unlikely]] {
         take_end(*frame_);
       }
@@ -318,6 +329,7 @@ class generator<Yield, Send, Return>::iterator {
   }
 
   frame_type* frame_;
+  mutable detail::context* last_;  // whom the last item came from: a guess at the next one's origin
   mutable object* item_ = nullptr;
   mutable bool due_ = true;
 };

@@ -84,8 +84,8 @@ void deallocate_default_stack(stack memory) noexcept;
 /// The pool that all generators with these options share. Lives for ever.
 stack_source& shared_pool(const stack_options& options);
 
-/// Calls `visit(top, data)` for every stack that the default pool has ever handed out, with the address just
-/// above its usable memory.
+/// Calls `visit(top, data)` for every stack that a pool has ever handed out, with the address just above its
+/// usable memory.
 void for_each_pooled_stack(void (*visit)(std::byte* top, void* data), void* data);
 
 }  // namespace detail

@@ -35,15 +35,25 @@ inline namespace KRAIT_BACKEND {
 
 /// Runs a chain until it yields (the address of the yielded object) or has ended (null).
 /// Throws value_error if it is running.
-[[gnu::always_inline]] inline void* advance(frame& self, void* word) {
-  frame& leaf = *self.leaf;
-  if (!leaf.resumable()) [[unlikely]] {
+///
+/// `last` is a guess at the chain's leaf, updated. To check a guess costs nothing, as the processor goes on
+/// with it meanwhile; to load the leaf is a step in the chain of loads that each item has to wait for. The
+/// last jump has left the address in a register.
+[[gnu::always_inline]] inline void* advance(frame& self, void* word, context*& last) {
+  // The compiler must not see that `leaf` is self.leaf either way, or it loads that.
+  context* leaf = last;
+  asm("" : "+r"(leaf));
+  if (self.leaf != last) [[unlikely]] {
+    leaf = self.leaf;
+    asm("" : "+r"(leaf));
+  }
+  if (!leaf->resumable()) [[unlikely]] {
     if (self.stage == stage::started) {
       throw_already_executing();
     }
     return nullptr;
   }
-  return resume(leaf, word);
+  return resume(*leaf, word, last);
 }
 
 /// Raises `exception`, which is no generator_exit, where the chain is suspended.

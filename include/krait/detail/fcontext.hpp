@@ -23,20 +23,20 @@ inline namespace fcontext {
 }
 
 /// Leaves here, to be continued through the record at `save + save_at`, and continues the one at `load +
-/// load_at` at `target`. Returns the word sent by the jump that comes back.
+/// load_at` at `target`. Returns what the jump sent that comes back.
 template <std::size_t save_at, std::size_t load_at>
-[[gnu::always_inline]] inline void* jump(void* save, const void* load, void* target, void* word) noexcept {
+[[gnu::always_inline]] inline arrival jump(void* save, void* load, void* target, void* word) noexcept {
   auto* const from = reinterpret_cast<registers*>(static_cast<std::byte*>(save) + save_at);
   from->stack_pointer = word;
-  from->base = const_cast<std::byte*>(static_cast<const std::byte*>(load) + load_at);  // read by start() only
-  return arrive(boost::context::detail::jump_fcontext(target, from));
+  from->base = static_cast<std::byte*>(load) + load_at;  // read by start() only
+  return {arrive(boost::context::detail::jump_fcontext(target, from)), load};
 }
 
 /// Continues `load` at `target` for good: there is no way back. `scratch` is what the other side will write
 /// the way back into all the same; it must outlive the jump, so no variable of this stack will do. Inlined
 /// always, as ThreadSanitizer would count a function entered here on the stack that is entered.
-[[noreturn, gnu::always_inline]] inline void jump_for_good(registers& scratch, const registers& load,
-                                                           void* target, void* word) noexcept {
+[[noreturn, gnu::always_inline]] inline void jump_for_good(registers& scratch, registers& load, void* target,
+                                                           void* word) noexcept {
   jump<0, 0>(&scratch, &load, target, word);
   __builtin_unreachable();
 }

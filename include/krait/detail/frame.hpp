@@ -57,7 +57,6 @@ struct frame : context {
   /// What is to be raised at the `yield` (none: a new generator_exit) or, once ended, what the body raised.
   std::exception_ptr exception;
 
-  std::size_t room = 0;  ///< bytes of stack below this frame; 0 when evicted
   const char* name = "";
   detail::stage stage = stage::created;
   bool owns_name = false;
@@ -76,7 +75,11 @@ struct frame : context {
   frame() = default;
   frame(const frame&) = delete;
   frame& operator=(const frame&) = delete;
-  ~frame();
+  ~frame() {
+    if (owns_name) [[unlikely]] {
+      free_name();
+    }
+  }
 
   generator_state state() const noexcept {
     return stage == stage::created   ? generator_state::created
@@ -101,6 +104,7 @@ struct frame : context {
   std::string repr() const;
 
   void rename(std::string_view new_name);
+  void free_name() noexcept;
 
   /// Destroys a body that has not started, with all that it owns.
   void discard() noexcept;
@@ -117,8 +121,14 @@ struct frame : context {
 /// Stands for whatever is delegated to and is no generator.
 extern const frame foreign_delegate;
 
-/// Raises what frame::exception says, on the frame's own stack.
-[[noreturn]] void raise_pending(frame& self);
+/// Takes what frame::exception says is to be raised.
+std::exception_ptr take_pending(frame& self);
+
+/// Raises what frame::exception says, on the frame's own stack. Inlined, as every frame that an exception
+/// leaves costs as much as ten switches.
+[[noreturn, gnu::always_inline]] inline void raise_pending(frame& self) {
+  std::rethrow_exception(take_pending(self));
+}
 
 [[noreturn]] void throw_already_executing();
 [[noreturn]] void throw_moved_from();
@@ -145,14 +155,43 @@ bool is_generator_exit(const std::exception_ptr& exception) noexcept;
 /// Tells the unraisable hook of what came up while a destructor closed `self`.
 void report_ignored_while_closing(const frame& self, std::exception_ptr exception) noexcept;
 
-/// dump_generators() knows of `self` from now on, or no longer.
-void enlist(frame& self);
-void delist(frame& self) noexcept;
+/// Where dump_generators() finds out who lives on a stack of a pool.
+inline const frame*& word_at_top(std::byte* top) noexcept {
+  return *reinterpret_cast<const frame**>(top - sizeof(const frame*));
+}
 
-stack allocate_stack(stack_source* source);
+/// dump_generators() knows of `self`, whose stack is from a source of the user's own, or no longer.
+void enlist_at(frame& self, const stack_source& source);
+void delist_from(frame& self, const stack_source& source) noexcept;
+
+/// dump_generators() knows of `self` from now on, or no longer.
+inline void enlist(frame& self) {
+  __atomic_store_n(&word_at_top(self.memory.top()), &self, __ATOMIC_RELEASE);
+  if (self.source != nullptr) [[unlikely]] {
+    enlist_at(self, *self.source);
+  }
+}
+inline void delist(frame& self) noexcept {
+  __atomic_store_n(&word_at_top(self.memory.top()), nullptr, __ATOMIC_RELAXED);
+  if (self.source != nullptr) [[unlikely]] {
+    delist_from(self, *self.source);
+  }
+}
+
+stack allocate_stack_from(stack_source& source);
+
+inline stack allocate_stack(stack_source* source) {
+  return source == nullptr ? allocate_default_stack() : allocate_stack_from(*source);
+}
 
 /// Gives the memory of a frame, already destroyed, back to where it came from.
-void release_stack(stack memory, stack_source* source) noexcept;
+inline void release_stack(stack memory, stack_source* source) noexcept {
+  if (source == nullptr) [[likely]] {
+    deallocate_default_stack(memory);
+  } else {
+    source->deallocate(memory);
+  }
+}
 
 }  // namespace detail
 }  // namespace krait

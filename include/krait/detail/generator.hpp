@@ -238,8 +238,7 @@ auto generator<Yield, Send, Return>::close() -> close_type {
 }
 
 template <class Yield, class Send, class Return>
-void generator<Yield, Send, Return>::take_end(frame_type& self) {
-  self.outcome_pending = false;
+void generator<Yield, Send, Return>::take_rare_end(frame_type& self) {
   std::exception_ptr exception = std::exchange(self.exception, nullptr);
   if (self.orphaned && self.stage != detail::stage::started) {
     if (self.stage == detail::stage::exited) {

@@ -18,8 +18,8 @@
 //   in a generator stays set in its resumer, as it does across a function call.
 // * The landing is aligned, as it is never fallen into: where it happens to lie was seen to change an
 //   item's time by a tenth and more.
-// * On arrival: rdi holds the word that was sent; rbp, rbx and rsp are as they were left; all else is
-//   undefined.
+// * On arrival: rdi holds the word that was sent, rdx the address of the object that the other side loaded
+//   from; rbp, rbx and rsp are as they were left; all else is undefined.
 
 #include "krait/detail/registers.hpp"
 
@@ -44,10 +44,10 @@ namespace krait::detail {
 inline namespace native {
 
 /// Leaves here, to be continued through the record at `save + save_at`, and continues the one at `load +
-/// load_at` at `target`. Returns the word sent by the jump that comes back. (Mostly, both records are in one
+/// load_at` at `target`. Returns what the jump sent that comes back. (Mostly, both records are in one
 /// object: with constant offsets from one address, the compiler has one address to keep.)
 template <std::size_t save_at, std::size_t load_at>
-[[gnu::always_inline]] inline void* jump(void* save, const void* load, void* target, void* word) noexcept {
+[[gnu::always_inline]] inline arrival jump(void* save, void* load, void* target, void* word) noexcept {
   asm volatile(
       "leaq 1f(%%rip), %%rax\n\t"
       "movq %%rbp, %c[save]+0(%%rsi)\n\t"
@@ -66,11 +66,11 @@ template <std::size_t save_at, std::size_t load_at>
         "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14",
         "xmm15", "mm0", "mm1", "mm2", "mm3", "mm4", "mm5", "mm6", "mm7", "st", "st(1)", "st(2)", "st(3)",
         "st(4)", "st(5)", "st(6)", "st(7)" KRAIT_CLOBBERS_AVX512);
-  return word;
+  return {word, load};
 }
 
 /// Continues `load` at `target` for good: there is no way back. (What the other backend needs a record for.)
-[[noreturn, gnu::always_inline]] inline void jump_for_good(registers&, const registers& load, void* target,
+[[noreturn, gnu::always_inline]] inline void jump_for_good(registers&, registers& load, void* target,
                                                            void* word) noexcept {
   asm volatile(
       "movq 0(%%rdx), %%rbp\n\t"

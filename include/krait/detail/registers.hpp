@@ -19,6 +19,13 @@ struct registers {
   void* base = nullptr;  ///< rbx: LLVM addresses realigned frames by it and does not notice a clobber
 };
 
+/// What is known when a jump has come back.
+struct arrival {
+  void* word;  ///< what was sent
+  void*
+      from;  ///< the object that the other side passed as its `load`: where this side's record lies, usually
+};
+
 static_assert(offsetof(registers, frame_pointer) == 0 && offsetof(registers, resume_at) == 8 &&
                   offsetof(registers, stack_pointer) == 16 && offsetof(registers, base) == 24,
               "the assembly names these offsets");
