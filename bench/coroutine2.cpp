@@ -12,6 +12,7 @@
 #include <boost/coroutine2/coroutine.hpp>
 #include <boost/coroutine2/fixedsize_stack.hpp>
 #include <boost/coroutine2/pooled_fixedsize_stack.hpp>
+#include <boost/coroutine2/protected_fixedsize_stack.hpp>
 #include <memory>
 
 #define KRAIT_BENCH_LOOP gnu::noinline, gnu::flatten
@@ -67,7 +68,7 @@ struct lifetimes {
 
  private:
   static Stacks& stacks() {
-    static Stacks source;
+    thread_local Stacks source;  // the pool knows no threads
     return source;
   }
 };
@@ -102,6 +103,37 @@ struct coroutine2 : lifetimes<boost::coroutines2::fixedsize_stack> {
         yield(item);
       }
     });
+  }
+
+  static range walk_calls(const bench::node* root) {
+    return range([root](sink& yield) BODY { visit(root, yield); });
+  }
+
+  static long first_uses(int count) {
+    boost::coroutines2::protected_fixedsize_stack fresh(64 * 1024);
+    std::vector<range> alive;
+    alive.reserve(static_cast<std::size_t>(count));
+    long items = 0;
+    for (int i = 0; i < count; ++i) {
+      alive.emplace_back(fresh, [](sink& yield) BODY { yield(1); });
+      items += alive.back().get();
+    }
+    // To the end: what it costs to be closed is another matter. Coroutine2 throws once even so.
+    for (range& one : alive) {
+      one();
+    }
+    return items;
+  }
+
+ private:
+  BODY static void visit(const bench::node* here, sink& yield) {
+    if (here->left != nullptr) {
+      visit(here->left, yield);
+    }
+    yield(here->value);
+    if (here->right != nullptr) {
+      visit(here->right, yield);
+    }
   }
 };
 

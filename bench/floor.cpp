@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
-// What nobody can be faster than: the bare switch of Boost.Context, and a call through a pointer. Both know
-// neither exceptions nor errors, and the switch runs on a stack that is always there, unguarded.
+// What nobody can be faster than: the bare switch of Boost.Context, and a call through a pointer.
+// Both know neither exceptions nor errors, and the switch runs on a stack that is always there,
+// unguarded. Where an exception is thrown or new memory touched: that alone.
+#include <sys/mman.h>
+
 #include <array>
 #include <boost/context/detail/fcontext.hpp>
 #include <cstddef>
+#include <new>
 
 #include "operations.hpp"
 
@@ -127,7 +131,43 @@ struct indirect_call {
   static int send(accumulator& running_sum, int value) { return running_sum.send(value); }
 };
 
+/// One exception, thrown by a call and caught by the caller.
+struct throw_catch {
+  static int catching() { return 1; }
+
+  static long throw_in(int caught) {
+    try {
+      raise();
+    } catch (const bench::error&) {
+      return caught;
+    }
+  }
+
+ private:
+  [[noreturn, gnu::noinline]] static void raise() { throw bench::error(); }
+};
+
+/// What the kernel does for stacks with guards that are first used: one page out of 17.
+struct page_faults {
+  static long first_uses(int count) {
+    constexpr std::size_t slot = 68 * 1024;
+    const std::size_t size = static_cast<std::size_t>(count) * slot;
+    void* const memory =
+        ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) {
+      throw std::bad_alloc();
+    }
+    ::madvise(memory, size, MADV_NOHUGEPAGE);
+    for (std::size_t at = 0; at < size; at += slot) {
+      static_cast<volatile std::byte*>(memory)[at] = std::byte{1};
+    }
+    ::munmap(memory, size);
+    return count;
+  }
+};
+
 [[maybe_unused]] const bool entered =
-    bench::enter<raw_fcontext>("raw_fcontext") && bench::enter<indirect_call>("indirect_call");
+    bench::enter<raw_fcontext>("raw_fcontext") && bench::enter<indirect_call>("indirect_call") &&
+    bench::enter<throw_catch>("throw_catch") && bench::enter<page_faults>("page_faults");
 
 }  // namespace

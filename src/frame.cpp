@@ -15,12 +15,15 @@
 namespace krait {
 namespace detail {
 
-const frame foreign_delegate;
+namespace {
+alignas(rarely_used) std::byte nothing[sizeof(rarely_used)];
+}
+const frame foreign_delegate(nothing);
 
 std::string frame::repr() const {
   char address[2 + 2 * sizeof(void*) + 1];
   std::snprintf(address, sizeof address, "%p", static_cast<const void*>(this));
-  return std::string("<generator object ") + name + " at " + address + ">";
+  return std::string("<generator object ") + rest().name + " at " + address + ">";
 }
 
 void frame::rename(std::string_view new_name) {
@@ -28,41 +31,41 @@ void frame::rename(std::string_view new_name) {
   new_name.copy(copy, new_name.size());
   copy[new_name.size()] = '\0';
   free_name();
-  name = copy;
+  rest().name = copy;
   owns_name = true;
 }
 
 void frame::free_name() noexcept {
   if (owns_name) {
-    delete[] name;
+    delete[] rest().name;
   }
 }
 
 void frame::discard() noexcept {
   stage = stage::discarded;
   own.resume_at = nullptr;
-  body_operation(*this, false);
+  rest().body_operation(*this, false);
 }
 
 void frame::detach_delegate() noexcept {
-  frame& child = const_cast<frame&>(*delegate);
+  frame& child = const_cast<frame&>(*rest().delegate);
   child.root = &child;
-  child.delegator = nullptr;
+  child.rest().delegator = nullptr;
   child.leaf = std::exchange(leaf, this);
 }
 
 void frame::attach_delegate(frame& child) noexcept {
-  delegate = &child;
-  child.delegator = this;
+  rest().delegate = &child;
+  child.rest().delegator = this;
   root->leaf = child.leaf;
-  for (frame* inner = child.leaf; inner != this; inner = inner->delegator) {
+  for (frame* inner = child.leaf; inner != this; inner = inner->rest().delegator) {
     inner->root = root;
   }
 }
 
 std::exception_ptr take_pending(frame& self) {
-  if (self.exception != nullptr) {
-    return std::exchange(self.exception, nullptr);
+  if (self.rest().exception != nullptr) {
+    return std::exchange(self.rest().exception, nullptr);
   }
   return std::make_exception_ptr(generator_exit());
 }
@@ -168,9 +171,11 @@ void enlist_at(frame& self, const stack_source& source) {
   if (is_pool(source)) {
     return;
   }
+  // Such a source may hand out stacks of a pool, where it would be found twice.
+  __atomic_store_n(&word_at_top(self.rest().memory.top()), nullptr, __ATOMIC_RELAXED);
   foreign_frames& list = the_foreign_frames();
   const std::lock_guard lock(list.mutex);
-  list.frames.emplace(&self, valgrind::know_stack(self.memory));
+  list.frames.emplace(&self, valgrind::know_stack(self.rest().memory));
 }
 
 void delist_from(frame& self, const stack_source& source) noexcept {
@@ -198,10 +203,10 @@ void dump_generators(std::ostream& out) {
   static constexpr const char* state_names[] = {"created", "running", "suspended", "closed"};
   const auto write = [&out](const detail::frame& self) {
     out << self.repr() << ' ' << state_names[static_cast<int>(self.state())];
-    if (self.delegate == &detail::foreign_delegate) {
+    if (self.rest().delegate == &detail::foreign_delegate) {
       out << ", delegating to an iterator";
-    } else if (self.delegate != nullptr) {
-      out << ", delegating to " << self.delegate->repr();
+    } else if (self.rest().delegate != nullptr) {
+      out << ", delegating to " << self.rest().delegate->repr();
     }
     out << '\n';
   };

@@ -33,14 +33,23 @@
 
 namespace krait::detail {
 
+struct stack_identities {
+  stack_identity caller;
+  stack_identity own;
+};
+
 /// Two flows of control, of which one has been left: the coroutine (`own`) or, while that runs, its resumer
 /// (`caller`). own.resume_at is null while there is nothing to resume: the coroutine runs or has finished.
+///
+/// The first line of the cache is what a switch needs, the second is for what derives from a context and
+/// needs something with every switch. With many coroutines, an item costs as much as the lines it touches.
 struct alignas(64) context {
   registers caller;
   registers own;
   std::size_t room = 0;  ///< bytes of stack below this object, which lies on the stack itself; 0: nobody's
-  stack_identity caller_stack;
-  stack_identity own_stack;
+  stack_identities* identities;
+
+  explicit context(stack_identities& known) noexcept : identities(&known) {}
 
   bool resumable() const noexcept { return own.resume_at != nullptr; }
 };
@@ -65,7 +74,7 @@ inline constexpr std::size_t offset_of = which == side::own ? offsetof(context, 
 
 template <side which>
 stack_identity& stack_of(context& self) noexcept {
-  return which == side::own ? self.own_stack : self.caller_stack;
+  return which == side::own ? self.identities->own : self.identities->caller;
 }
 
 inline namespace KRAIT_BACKEND {
@@ -122,7 +131,7 @@ template <side save, side load>
 /// resumes `self` (or hands over to it), with their word.
 inline void* hand_over(context& self, context& heir, void* word) noexcept {
   heir.caller = self.caller;
-  heir.caller_stack = self.caller_stack;
+  heir.identities->caller = self.identities->caller;
   void* const target = heir.own.resume_at;
   heir.own.resume_at = nullptr;
   return leave<side::own, side::own>(self, heir, target, word).word;
@@ -130,24 +139,24 @@ inline void* hand_over(context& self, context& heir, void* word) noexcept {
 
 /// The last switch away from a stack: to the resumer. Afterwards the stack may be freed.
 [[noreturn]] inline void finish(context& self, void* word) noexcept {
-  switch_announcement announcement(nullptr, self.caller_stack);
+  switch_announcement announcement(nullptr, self.identities->caller);
   jump_for_good(self.caller, self.caller, self.caller.resume_at, word);
 }
 
 /// The last switch away from a stack: `heir` goes on, with self's resumer as its own.
 [[noreturn]] inline void finish_into(context& self, context& heir, void* word) noexcept {
   heir.caller = self.caller;
-  heir.caller_stack = self.caller_stack;
+  heir.identities->caller = self.identities->caller;
   void* const target = heir.own.resume_at;
   heir.own.resume_at = nullptr;
-  switch_announcement announcement(nullptr, heir.own_stack);
+  switch_announcement announcement(nullptr, heir.identities->own);
   jump_for_good(self.caller, heir.own, target, word);
 }
 
 /// Makes `self` resumable: the first resume calls `entry`, which must not return, with a reference to
 /// self.caller, the first member of `self`. `top` must be 16-byte aligned and lie within `memory`.
 inline void prepare(context& self, const stack& memory, void* top, void (*entry)(registers&)) noexcept {
-  self.own_stack = sanitizers_acquire(memory);
+  self.identities->own = sanitizers_acquire(memory);
   prepare(self.own, self.caller, top, static_cast<std::size_t>(static_cast<std::byte*>(top) - memory.limit),
           entry);
 }

@@ -37,6 +37,8 @@ concept context_manager = has_exit<T> && requires(std::remove_reference_t<T>& ma
   manager.enter();
 };
 
+class exit_stack;
+
 namespace detail {
 
 template <class Manager>
@@ -60,13 +62,12 @@ bool exit_from(Manager& manager, std::exception_ptr exception) {
 /// The same within a handler, for what is being handled. What is not a C++ exception (a thread being
 /// cancelled, say) exits as a generator that is closed, and cannot be swallowed.
 template <class Manager>
-bool exit_from_handler(Manager& manager) {
-  const std::exception_ptr exception = std::current_exception();
+bool exit_from_handler(Manager& manager, std::exception_ptr exception) {
   if (exception == nullptr) {
     exit_from(manager, std::make_exception_ptr(generator_exit()));
     return false;
   }
-  return exit_from(manager, exception);
+  return exit_from(manager, std::move(exception));
 }
 
 /// The same in a destructor, where an exception that is passing cannot be seen.
@@ -130,39 +131,43 @@ auto with(Manager&& manager, Body&& body) {
   using result = detail::with_result<Manager, returned>;
   static_assert(!std::is_reference_v<returned>, "with: a body returns a value or nothing");
 
-  if constexpr (std::is_void_v<returned>) {
-    try {
+  using stored = std::conditional_t<std::is_void_v<returned>, char, returned>;
+  std::optional<stored> made;
+  std::exception_ptr passing;
+  try {
+    if constexpr (std::is_void_v<returned>) {
       detail::enter_and_call(manager, body, inside);
-    } catch (...) {
-      if (!inside || !detail::exit_from_handler(manager)) {
-        throw;
-      }
-      return;
-    }
-    detail::exit_from(manager, nullptr);
-  } else {
-    std::optional<returned> made;
-    try {
-      made.emplace(detail::enter_and_call(manager, body, inside));
-    } catch (...) {
-      if (!inside || !detail::exit_from_handler(manager)) {
-        throw;
-      }
-      return result();
-    }
-    detail::exit_from(manager, nullptr);
-    if constexpr (std::same_as<result, returned>) {
-      return result(std::move(*made));
     } else {
-      return result(std::move(made));
+      made.emplace(detail::enter_and_call(manager, body, inside));
     }
+  } catch (...) {
+    passing = std::current_exception();
+    if (!inside || passing == nullptr || !std::same_as<std::remove_cvref_t<Manager>, exit_stack>) {
+      if (!inside || !detail::exit_from_handler(manager, passing)) {
+        throw;
+      }
+      if constexpr (detail::swallows<Manager>) {
+        return result();
+      }
+    }
+  }
+  if (passing == nullptr) {
+    detail::exit_from(manager, nullptr);
+  } else if (!detail::exit_from(manager, passing)) {  // an exit_stack, which handles it for each exit anew
+    std::rethrow_exception(std::move(passing));
+  }
+  if constexpr (std::same_as<result, returned> && !std::is_void_v<returned>) {
+    return result(std::move(*made));
+  } else if constexpr (!std::is_void_v<returned>) {
+    return result(std::move(made));
   }
 }
 
 /// A `with` that lasts as long as this object, for managers whose exit need not see the exception: left by
 /// one, exit is called with generator_exit, as when a generator is closed.
 ///
-/// What exit raises leaves the destructor, or goes to the unraisable hook if another exception is passing.
+/// What exit raises leaves the destructor, or goes to the unraisable hook if another exception is passing. A
+/// thread that is cancelled looks to a destructor as if all went well: `with` sees that.
 template <context_manager Manager>
 class [[nodiscard]] entered {
   using value_type = detail::entered_type<Manager>;
@@ -373,7 +378,7 @@ template <class MakeManager, class Function>
 auto context_decorator(MakeManager make_manager, Function function) {
   return [make_manager = std::move(make_manager),
           function = std::move(function)]<class... Arguments>(Arguments&&... arguments) mutable {
-    return with(make_manager(), [&] { return function(std::forward<Arguments>(arguments)...); });
+    return with(make_manager(), [&] { return std::invoke(function, std::forward<Arguments>(arguments)...); });
   };
 }
 
@@ -385,8 +390,12 @@ class [[nodiscard]] exit_stack {
  public:
   exit_stack() = default;
   exit_stack(exit_stack&&) noexcept = default;
-  exit_stack& operator=(exit_stack&& other) noexcept {
-    exit_stack old(std::exchange(exits_, std::move(other.exits_)));
+  /// Exits what was in here before. Throws what that raises, with `other` moved here.
+  exit_stack& operator=(exit_stack&& other) {
+    if (this != &other) {
+      const exit_stack old(std::move(*this));
+      exits_ = std::move(other.exits_);
+    }
     return *this;
   }
   ~exit_stack() noexcept(false) { detail::exit_from_destructor(*this, passing_); }
@@ -408,6 +417,9 @@ class [[nodiscard]] exit_stack {
         }
       } catch (...) {
         passing = std::current_exception();
+        if (passing == nullptr) {
+          throw;  // no C++ exception: a thread is cancelled
+        }
       }
     }
     if (passing != nullptr && passing != exception) {
@@ -423,7 +435,9 @@ class [[nodiscard]] exit_stack {
   /// what `enter` returned; nothing is kept if that throws.
   template <context_manager Manager>
   auto enter_context(Manager&& manager) -> detail::entered_type<Manager> {
-    exits_.reserve(exits_.size() + 1);
+    if (exits_.size() == exits_.capacity()) {
+      exits_.reserve(2 * exits_.size() + 4);  // so that nothing can fail once it has been entered
+    }
     auto kept = std::make_unique<exit_of<Manager>>(std::forward<Manager>(manager));
     auto& object = kept->object;
     if constexpr (std::is_void_v<detail::entered_type<Manager>>) {

@@ -160,11 +160,11 @@ class [[nodiscard]] generator {
   /// Is it suspended within a `yield.from`? Python: `g.gi_yieldfrom is not None`.
   bool yielding_from() const {
     const frame_type& self = checked();
-    return self.delegate != nullptr && self.state() == generator_state::suspended;
+    return self.rest().delegate != nullptr && self.state() == generator_state::suspended;
   }
 
   /// Python: `g.__name__`.
-  std::string_view name() const { return checked().name; }
+  std::string_view name() const { return checked().rest().name; }
 
   /// Throws std::bad_alloc.
   void set_name(std::string_view name) { checked().rename(name); }
@@ -180,6 +180,7 @@ class [[nodiscard]] generator {
   static constexpr bool returns = !std::is_void_v<Return>;
 
   struct frame_type : yielder<Yield, Send> {
+    using yielder<Yield, Send>::yielder;
     [[no_unique_address]] std::conditional_t<returns, std::optional<Return>, nothing> result;
   };
 
@@ -266,7 +267,7 @@ class [[nodiscard]] generator {
   /// orphan is freed.
   [[gnu::always_inline]] static void take_end(frame_type& self) {
     self.outcome_pending = false;
-    if (self.exception != nullptr || self.orphaned) [[unlikely]] {
+    if (self.rest().exception != nullptr || self.orphaned) [[unlikely]] {
       take_rare_end(self);
     }
   }

@@ -59,7 +59,7 @@ inline namespace KRAIT_BACKEND {
 /// Raises `exception`, which is no generator_exit, where the chain is suspended.
 inline void* raise_in_leaf(frame& self, std::exception_ptr exception) noexcept {
   frame& leaf = *self.leaf;
-  leaf.exception = std::move(exception);
+  leaf.rest().exception = std::move(exception);
   return resume(leaf, &leaf);
 }
 
@@ -68,7 +68,7 @@ inline void* raise_exit(frame& self, std::exception_ptr given = nullptr) noexcep
   if (self.leaf != &self) {
     self.detach_delegate();
   }
-  self.exception = std::move(given);
+  self.rest().exception = std::move(given);
   return resume(self, &self);
 }
 
@@ -103,9 +103,9 @@ inline void* raise_exit(frame& self, std::exception_ptr given = nullptr) noexcep
 
 /// The last thing that runs on a stack, called with its frame ended and its body destroyed.
 [[noreturn]] inline void leave_for_good(frame& self) noexcept {
-  if (frame* const heir = self.delegator) {
+  if (frame* const heir = self.rest().delegator) {
     self.root->leaf = heir;
-    self.delegator = nullptr;
+    self.rest().delegator = nullptr;
     finish_into(self, *heir, &self);
   }
   finish(self, nullptr);
@@ -151,8 +151,8 @@ concept body_of = !is_generator<std::remove_cvref_t<Body>> && requires {
 /// While alive: `self` delegates to `other`, by reference.
 class delegation_scope {
  public:
-  delegation_scope(frame& self, const frame& other) noexcept : self_(self) { self.delegate = &other; }
-  ~delegation_scope() { self_.delegate = nullptr; }
+  delegation_scope(frame& self, const frame& other) noexcept : self_(self) { self.rest().delegate = &other; }
+  ~delegation_scope() { self_.rest().delegate = nullptr; }
   delegation_scope(const delegation_scope&) = delete;
   delegation_scope& operator=(const delegation_scope&) = delete;
 
@@ -217,7 +217,7 @@ class yielder : private detail::frame {
            !detail::next_iterator<Range>) void from(Range&& range);
 
  protected:
-  yielder() = default;
+  explicit yielder(void* place) noexcept : frame(place) {}
   ~yielder() = default;
 
  private:

@@ -42,15 +42,9 @@ bool swallow(const std::exception_ptr&) {
   return true;
 }
 
-/// An exit that raises, with what it was given as the cause. It looks at that, as the `with` of the
-/// stack still handles what an earlier exit may have swallowed.
+/// An exit that raises, with what is being handled as the cause.
 auto raising(const char* text) {
-  return [text](const std::exception_ptr& passing) {
-    if (passing == nullptr) {
-      throw error(text);
-    }
-    std::throw_with_nested(error(text));
-  };
+  return [text](const std::exception_ptr&) { std::throw_with_nested(error(text)); };
 }
 
 /// A manager of such an exit.

@@ -94,7 +94,6 @@ void check_combination(std::size_t count, const std::exception_ptr& raised = nul
   std::vector<shared_resource> resources;
   const auto block = [&](const std::vector<shared_resource>& made) {
     resources = made;
-    CHECK(resources.size() == count);
     CHECK(std::ranges::all_of(resources, [](const shared_resource& used) { return used->active(); }));
     CHECK(std::ranges::all_of(mocks, &mock::inside));
     CHECK(combination.inside());
@@ -104,6 +103,7 @@ void check_combination(std::size_t count, const std::exception_ptr& raised = nul
   };
   CHECK(raised_by([&] { with(combination, block); }) == raised);
   CHECK(combination.left_once_by(raised));
+  CHECK(resources.size() == count);
   CHECK(std::ranges::all_of(mocks, [&](const mock& manager) { return manager.left_once_by(raised); }));
   CHECK(std::ranges::all_of(resources, [](const shared_resource& used) { return used->stopped; }));
 }
@@ -241,6 +241,7 @@ TEST_CASE("with::NestedNonexceptionalTestCase.testSingleArgInlineGeneratorSyntax
   bool called = false;
   CHECK_NOTHROW(with(nested({&manager}), [&] { called = true; }));
   CHECK(called);
+  CHECK(manager.left_once_by(nullptr));
 }
 
 TEST_CASE("with::NestedNonexceptionalTestCase.testSingleArgBoundToNonTuple") {

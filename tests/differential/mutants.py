@@ -21,7 +21,7 @@ MUTANTS = [
     ("throw_() does not reach a shared delegate", DELEGATION,
      "made = inner.raise(std::move(thrown));", "std::rethrow_exception(std::move(thrown));"),
     ("PEP 479 is off", GENERATOR,
-     "self.exception = detail::stop_iteration_escaped();", "self.exception = std::current_exception();"),
+     "self.rest().exception = detail::stop_iteration_escaped();", "self.rest().exception = std::current_exception();"),
     ("close() loses its value", GENERATOR,
      "return returned ? close_type(detail::copy_or_take(self.result)) : std::nullopt;",
      "return returned ? std::nullopt : close_type();"),
@@ -76,12 +76,16 @@ def build(backend, directory, objects):
 
 
 def check(options, search):
-    backend = options.backend
-    if backend == "both":
-        backend = "native" if platform.machine() == "x86_64" else "fcontext"
+    backends = ("native", "fcontext") if options.backend == "both" else (options.backend,)
+    if platform.machine() != "x86_64":
+        backends = ("fcontext",)
+    return max([check_backend(backend, options, search) for backend in backends])
+
+
+def check_backend(backend, options, search):
     library = options.library
-    directories = [options.build_dir / "mutants" / str(i) for i in range(len(MUTANTS) + 1)]
-    print(f"building {len(MUTANTS)} mutants and krait as it is", file=sys.stderr)
+    directories = [options.build_dir / "mutants" / backend / str(i) for i in range(len(MUTANTS) + 1)]
+    print(f"{backend}: building {len(MUTANTS)} mutants and krait as it is", file=sys.stderr)
     for directory, change in zip(directories, [(None, None, None)] + [m[1:] for m in MUTANTS]):
         mutate(library, directory, *change)
     objects = [directories[0] / f"{name}.o" for name in ("main", "exceptions", "program")]
@@ -102,5 +106,5 @@ def check(options, search):
         name = MUTANTS[i - 1][0]
         print(f"{'caught' if different else 'SURVIVED'}: {name}", flush=True)
         survivors += not different
-    print(f"{len(MUTANTS) - survivors} of {len(MUTANTS)} mutants caught within {options.count} programs of seed {options.seed}")
+    print(f"{backend}: {len(MUTANTS) - survivors} of {len(MUTANTS)} mutants caught within {options.count} programs of seed {options.seed}")
     return 1 if survivors else 0

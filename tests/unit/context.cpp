@@ -30,9 +30,9 @@ class flow : public layer::context {
   using function = std::function<ending(flow&)>;
 
   explicit flow(krait::stack_source& source, function body)
-      : source_(source), memory(source.allocate()), body_(std::move(body)) {
+      : context(identities_), source_(source), memory(source.allocate()), body_(std::move(body)) {
     layer::prepare(*this, memory, memory.top(), &enter);
-    fiber_ = own_stack.fiber;
+    fiber_ = identities_.own.fiber;
   }
   ~flow() {
     layer::sanitizers_release(memory, fiber_);
@@ -58,6 +58,7 @@ class flow : public layer::context {
   const krait::stack memory;
 
  private:
+  layer::stack_identities identities_;
   function body_;
   void* fiber_ = nullptr;
 };

@@ -468,6 +468,29 @@ TEST_CASE("an exit stack that is assigned to runs what it had") {
   CHECK(log.text() == "old, assigned, new");
 }
 
+TEST_CASE("an exit stack that is assigned to comes to have the other's exits, whatever its own raise") {
+  journal log;
+  exit_stack assigned, other;
+  assigned.callback([] { throw std::runtime_error("old exit"); });
+  other.callback([&] { log("new exit"); });
+  CHECK_THROWS_WITH(assigned = std::move(other), "old exit");
+  exit_stack& same = assigned;
+  assigned = std::move(same);
+  CHECK(log.text() == "");
+  assigned.close();
+  CHECK(log.text() == "new exit");
+}
+
+TEST_CASE("what an exit of a stack swallowed is not handled any more in those after it") {
+  std::exception_ptr handled;
+  krait::with(exit_stack(), [&](exit_stack& stack) {
+    stack.callback([&] { handled = std::current_exception(); });
+    stack.push([](const std::exception_ptr&) { return true; });
+    throw std::runtime_error("swallowed");
+  });
+  CHECK(handled == nullptr);
+}
+
 TEST_CASE("an exit stack that was closed can be used again") {
   journal log;
   exit_stack stack;
@@ -562,6 +585,15 @@ TEST_CASE("a thread cancelled within a with exits as a generator that is closed,
   SUBCASE("an object") {
     CHECK(is_cancelled([&] { with(swallowing{{log}}, cancel_here); }));
     CHECK(log.text() == "enter, exit GeneratorExit");
+  }
+  SUBCASE("an exit of a stack") {
+    CHECK(is_cancelled([&] {
+      exit_stack stack;
+      stack.callback([&] { log("the rest"); });
+      stack.callback(cancel_here);
+      stack.close();
+    }));
+    CHECK(log.text() == "the rest");
   }
   SUBCASE("that returns something") {
     CHECK(is_cancelled([&] {

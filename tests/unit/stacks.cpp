@@ -475,6 +475,36 @@ TEST_CASE("20,000 generators can be alive at once") {
   CHECK(wrong == 0);
 }
 
+TEST_CASE("what deep calls made resident is given back when their generators are gone") {
+  constexpr long count = 1000;
+  constexpr std::size_t depth = 40 * 1024;
+  const auto resident = [] {
+    std::ifstream statm("/proc/self/statm");
+    long size = 0, pages = 0;
+    statm >> size >> pages;
+    return pages * ::sysconf(_SC_PAGESIZE);
+  };
+  const auto go_deep = [](auto& yield) {
+    volatile char deep[depth];
+    for (std::size_t i = 0; i < depth; i += 1024) {
+      deep[i] = 1;
+    }
+    yield(deep[0]);
+  };
+  const long before = resident();
+  {
+    std::vector<krait::generator<int>> all;
+    for (long i = 0; i < count; ++i) {
+      all.emplace_back(go_deep).next();
+    }
+    CHECK(resident() - before > count * long{depth} * 9 / 10);
+    for (auto& one : all) {
+      CHECK(one.resume().returned());
+    }
+  }
+  CHECK(resident() - before < count * long{depth} / 2);
+}
+
 TEST_CASE("guard: the method is one of two, and the environment can choose mprotect") {
   const std::string method = krait::guard_method();
   CHECK((method == "MADV_GUARD_INSTALL" || method == "mprotect"));

@@ -113,12 +113,12 @@ R yielder<Yield, Send>::from(generator<Y, S, R>&& given) {
     }
     this->attach_delegate(child);
     void* const word = detail::hand_over(*this, *child.leaf, nullptr);
-    this->frame::delegate = nullptr;
+    this->rest().delegate = nullptr;
     if (word == static_cast<void*>(this)) {
       // generator_exit, given or new; raise_exit() has made `owned` a root of its own again.
-      std::exception_ptr thrown = std::exchange(this->exception, nullptr);
+      std::exception_ptr thrown = std::exchange(this->rest().exception, nullptr);
       static_cast<void>(owned.close());
-      this->exception = std::move(thrown);
+      this->rest().exception = std::move(thrown);
       detail::raise_pending(*this);
     }
     owned.take_end(child);
@@ -180,10 +180,10 @@ R yielder<Yield, Send>::delegate_by_steps(generator<Y, S, R>& inner) {
       made = advance(word);
       continue;
     }
-    std::exception_ptr thrown = std::exchange(this->exception, nullptr);
+    std::exception_ptr thrown = std::exchange(this->rest().exception, nullptr);
     if (thrown == nullptr || detail::is_generator_exit(thrown)) {
       static_cast<void>(inner.close());
-      this->exception = std::move(thrown);
+      this->rest().exception = std::move(thrown);
       detail::raise_pending(*this);
     }
     if (inner.done()) {
@@ -228,7 +228,7 @@ auto yielder<Yield, Send>::from(T&& iterator) ->
   for (bool more = goes_on(next); more;) {
     void* const word = detail::yield_word(*this, item);
     if (word == static_cast<void*>(this)) {
-      std::exception_ptr thrown = std::exchange(this->exception, nullptr);
+      std::exception_ptr thrown = std::exchange(this->rest().exception, nullptr);
       if (thrown == nullptr || detail::is_generator_exit(thrown)) {
         if constexpr (requires { iterator.close(); }) {
           more = goes_on([&] {
@@ -237,7 +237,7 @@ auto yielder<Yield, Send>::from(T&& iterator) ->
           });
         }
         if (more) {
-          this->exception = std::move(thrown);
+          this->rest().exception = std::move(thrown);
           detail::raise_pending(*this);
         }
       } else if constexpr (requires { iterator.throw_(thrown); }) {

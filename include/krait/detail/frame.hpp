@@ -18,6 +18,7 @@
 
 #include <cstddef>
 #include <exception>
+#include <new>
 #include <string>
 #include <string_view>
 #include <typeinfo>
@@ -38,6 +39,8 @@ enum class generator_state : unsigned char {
 
 namespace detail {
 
+struct frame;
+
 enum class stage : unsigned char {
   created,
   started,
@@ -47,9 +50,8 @@ enum class stage : unsigned char {
   discarded  ///< ended without having started
 };
 
-struct frame : context {
-  frame* leaf = this;
-  frame* root = this;
+/// What of a frame is looked at only when it is made, ends, delegates or is asked about.
+struct rarely_used : stack_identities {
   frame* delegator = nullptr;
   const frame* delegate =
       nullptr;  ///< whom it delegates to, moved in or not; `foreign_delegate` if no generator
@@ -58,6 +60,17 @@ struct frame : context {
   std::exception_ptr exception;
 
   const char* name = "";
+  stack memory;
+  void* fiber = nullptr;           ///< ThreadSanitizer's
+  stack_source* source = nullptr;  ///< null: the default pool
+
+  /// Runs the body and leaves for good, or destroys a body that never started.
+  void (*body_operation)(frame&, bool run) = nullptr;
+};
+
+struct frame : context {
+  frame* leaf = this;
+  frame* root = this;
   detail::stage stage = stage::created;
   bool owns_name = false;
   bool outcome_pending = false;  ///< ended, and nobody has been told yet
@@ -65,21 +78,19 @@ struct frame : context {
   bool evicted = false;          ///< runs for an orphan: its next `yield` is to raise generator_exit
   bool exit_raised = false;      ///< evicted, and told so
 
-  stack memory;
-  void* fiber = nullptr;           ///< ThreadSanitizer's
-  stack_source* source = nullptr;  ///< null: the default pool
-
-  /// Runs the body and leaves for good, or destroys a body that never started.
-  void (*body_operation)(frame&, bool run) = nullptr;
-
-  frame() = default;
+  /// `place`: for what is rarely used.
+  explicit frame(void* place) noexcept : context(*::new (place) rarely_used) {}
   frame(const frame&) = delete;
   frame& operator=(const frame&) = delete;
   ~frame() {
     if (owns_name) [[unlikely]] {
       free_name();
     }
+    rest().~rarely_used();
   }
+
+  rarely_used& rest() noexcept { return static_cast<rarely_used&>(*identities); }
+  const rarely_used& rest() const noexcept { return static_cast<const rarely_used&>(*identities); }
 
   generator_state state() const noexcept {
     return stage == stage::created   ? generator_state::created
@@ -97,7 +108,7 @@ struct frame : context {
   /// The same, also of an evicted frame.
   bool evicted_here() const noexcept {
     const auto* const sp = static_cast<const std::byte*>(current_stack_pointer());
-    return evicted && sp >= memory.limit && sp < memory.top();
+    return evicted && sp >= rest().memory.limit && sp < rest().memory.top();
   }
 
   /// "<generator object NAME at 0x...>"
@@ -166,15 +177,15 @@ void delist_from(frame& self, const stack_source& source) noexcept;
 
 /// dump_generators() knows of `self` from now on, or no longer.
 inline void enlist(frame& self) {
-  __atomic_store_n(&word_at_top(self.memory.top()), &self, __ATOMIC_RELEASE);
-  if (self.source != nullptr) [[unlikely]] {
-    enlist_at(self, *self.source);
+  __atomic_store_n(&word_at_top(self.rest().memory.top()), &self, __ATOMIC_RELEASE);
+  if (self.rest().source != nullptr) [[unlikely]] {
+    enlist_at(self, *self.rest().source);
   }
 }
 inline void delist(frame& self) noexcept {
-  __atomic_store_n(&word_at_top(self.memory.top()), nullptr, __ATOMIC_RELAXED);
-  if (self.source != nullptr) [[unlikely]] {
-    delist_from(self, *self.source);
+  __atomic_store_n(&word_at_top(self.rest().memory.top()), nullptr, __ATOMIC_RELAXED);
+  if (self.rest().source != nullptr) [[unlikely]] {
+    delist_from(self, *self.rest().source);
   }
 }
 

@@ -32,7 +32,8 @@ inline namespace KRAIT_BACKEND {
 //
 //      memory.top()  -> +---------------------------+
 //                       | address of the frame      |  for dump_generators()
-//                       | body, with its captures   |
+//                       | rarely used               |
+//                       | body, with its captures   |  near what is used with each item
 //                       | result                    |
 //                       | frame: contexts, chain    |
 //                       +---------------------------+ <- the frame's address, 64-byte aligned; first stack
@@ -45,9 +46,10 @@ struct generator<Yield, Send, Return>::frame_with_body final : frame_type {
   union {
     Body body;  // destroyed when it has run, or is known never to
   };
+  alignas(detail::rarely_used) std::byte rarely_used[sizeof(detail::rarely_used)];
 
   template <class B>
-  explicit frame_with_body(B&& callable) : body(std::forward<B>(callable)) {}
+  explicit frame_with_body(B&& callable) : frame_type(rarely_used), body(std::forward<B>(callable)) {}
   ~frame_with_body() {}
 
   static void enter(detail::registers& caller) noexcept {
@@ -73,16 +75,16 @@ struct generator<Yield, Send, Return>::frame_with_body final : frame_type {
       }
       ended = detail::stage::returned;
     } catch (const generator_exit&) {
-      self.exception = std::current_exception();
+      self.rest().exception = std::current_exception();
       ended = detail::stage::exited;
     } catch (const stop_iteration<>&) {
-      self.exception = detail::stop_iteration_escaped();
+      self.rest().exception = detail::stop_iteration_escaped();
 #if defined(__GLIBCXX__)
     } catch (abi::__forced_unwind&) {
       detail::forced_unwind_reached_base(self);
 #endif
     } catch (...) {
-      self.exception = std::current_exception();
+      self.rest().exception = std::current_exception();
     }
     self.body.~Body();
     self.stage = ended;
@@ -117,10 +119,10 @@ auto generator<Yield, Send, Return>::make(stack_source* source, Body&& body, con
     throw;
   }
   self->room = static_cast<std::size_t>(place - memory.limit);
-  self->name = name;
-  self->memory = memory;
-  self->source = source;
-  self->body_operation = &frame_with::operate;
+  self->rest().name = name;
+  self->rest().memory = memory;
+  self->rest().source = source;
+  self->rest().body_operation = &frame_with::operate;
   try {
     detail::enlist(*self);
   } catch (...) {
@@ -130,15 +132,15 @@ auto generator<Yield, Send, Return>::make(stack_source* source, Body&& body, con
     throw;
   }
   detail::prepare(*self, memory, place, &frame_with::enter);
-  self->fiber = self->own_stack.fiber;
+  self->rest().fiber = self->identities->own.fiber;
   return self;
 }
 
 template <class Yield, class Send, class Return>
 void generator<Yield, Send, Return>::destroy(frame_type& self) noexcept {
-  const stack memory = self.memory;
-  stack_source* const source = self.source;
-  void* const fiber = self.fiber;
+  const stack memory = self.rest().memory;
+  stack_source* const source = self.rest().source;
+  void* const fiber = self.rest().fiber;
   detail::delist(self);
   self.~frame_type();
   detail::sanitizers_release(memory, fiber);
@@ -164,7 +166,7 @@ void generator<Yield, Send, Return>::drop() noexcept {
         return;  // its frames live on
       }
       if (self.stage == detail::stage::raised) {
-        detail::report_ignored_while_closing(self, self.exception);
+        detail::report_ignored_while_closing(self, self.rest().exception);
       }
       break;
     case generator_state::closed:
@@ -176,7 +178,7 @@ void generator<Yield, Send, Return>::drop() noexcept {
 template <class Yield, class Send, class Return>
 void generator<Yield, Send, Return>::drop_running(frame_type& self) noexcept {
   // From the frame that runs up to this one, nobody is to yield any more.
-  for (detail::frame* inner = self.leaf;; inner = inner->delegator) {
+  for (detail::frame* inner = self.leaf;; inner = inner->rest().delegator) {
     inner->evicted = true;
     inner->room = 0;
     if (inner == &self) {
@@ -228,7 +230,7 @@ auto generator<Yield, Send, Return>::close() -> close_type {
     std::rethrow_exception(detail::ignored_exit());
   }
   if (self.stage == detail::stage::exited) {
-    self.exception = nullptr;
+    self.rest().exception = nullptr;
   }
   const bool returned = self.stage == detail::stage::returned && !self.orphaned;
   take_end(self);
@@ -239,7 +241,7 @@ auto generator<Yield, Send, Return>::close() -> close_type {
 
 template <class Yield, class Send, class Return>
 void generator<Yield, Send, Return>::take_rare_end(frame_type& self) {
-  std::exception_ptr exception = std::exchange(self.exception, nullptr);
+  std::exception_ptr exception = std::exchange(self.rest().exception, nullptr);
   if (self.orphaned && self.stage != detail::stage::started) {
     if (self.stage == detail::stage::exited) {
       exception = nullptr;  // as if closed
