@@ -43,8 +43,13 @@ krait_native_start:
         .cfi_escape 0x10, 0x03, 0x02, 0x76, 0x18
         endbr64                         # reached by an indirect jump; a no-op where that is not enforced
         movq    %rbp, %rdi              # entry(caller)
-        callq   *%rbx                   # rsp is 16-byte aligned here, as the ABI has it
-        ud2                             # entry does not return. Also: for a signal frame the debugger looks up
+        # A call, spelt out: rsp is 16-byte aligned before the return address is pushed, as the ABI has it. A real one
+        # would leave an entry in the processor's stack of return addresses that no return ever takes, so that a
+        # return in the resumer would be mispredicted for each generator.
+        leaq    1f(%rip), %rax
+        pushq   %rax
+        jmpq    *%rbx
+1:      ud2                             # entry does not return. Also: for a signal frame the debugger looks up
                                         # the return address itself, so it must still lie in this function.
         .cfi_endproc
         .size   krait_native_start, . - krait_native_start

@@ -11,6 +11,10 @@
 
 #include "operations.hpp"
 
+#if !defined(MADV_GUARD_INSTALL)
+#define MADV_GUARD_INSTALL 102
+#endif
+
 namespace {
 
 using boost::context::detail::fcontext_t;
@@ -147,10 +151,12 @@ struct throw_catch {
   [[noreturn, gnu::noinline]] static void raise() { throw bench::error(); }
 };
 
-/// What the kernel does for stacks with guards that are first used: one page out of 17.
+/// What the kernel does for stacks that are first used: one page out of 17, and perhaps one more as a guard.
+template <bool guarded>
 struct page_faults {
   static long first_uses(int count) {
-    constexpr std::size_t slot = 68 * 1024;
+    constexpr std::size_t page = 4096;
+    constexpr std::size_t slot = 17 * page;
     const std::size_t size = static_cast<std::size_t>(count) * slot;
     void* const memory =
         ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -159,7 +165,11 @@ struct page_faults {
     }
     ::madvise(memory, size, MADV_NOHUGEPAGE);
     for (std::size_t at = 0; at < size; at += slot) {
-      static_cast<volatile std::byte*>(memory)[at] = std::byte{1};
+      std::byte* const stack = static_cast<std::byte*>(memory) + at;
+      if (guarded && ::madvise(stack, page, MADV_GUARD_INSTALL) != 0) {
+        ::mprotect(stack, page, PROT_NONE);
+      }
+      *static_cast<volatile std::byte*>(stack + slot - page) = std::byte{1};
     }
     ::munmap(memory, size);
     return count;
@@ -168,6 +178,7 @@ struct page_faults {
 
 [[maybe_unused]] const bool entered =
     bench::enter<raw_fcontext>("raw_fcontext") && bench::enter<indirect_call>("indirect_call") &&
-    bench::enter<throw_catch>("throw_catch") && bench::enter<page_faults>("page_faults");
+    bench::enter<throw_catch>("throw_catch") && bench::enter<page_faults<false>>("page_faults") &&
+    bench::enter<page_faults<true>>("page_faults_guarded");
 
 }  // namespace

@@ -92,7 +92,7 @@ void throw_yield_elsewhere() {
   throw runtime_error("yield called outside the generator it belongs to");
 }
 
-void throw_unusable_stack(std::size_t needed, const stack& memory) {
+void throw_unusable_stack(std::size_t needed, stack memory) {
   if (memory.size < needed) {
     throw value_error("the generator's body needs a stack of " + std::to_string(needed) + " bytes and got " +
                       std::to_string(memory.size) + ": raise stack_options::size");

@@ -131,7 +131,7 @@ template <side save, side load>
 /// resumes `self` (or hands over to it), with their word.
 inline void* hand_over(context& self, context& heir, void* word) noexcept {
   heir.caller = self.caller;
-  heir.identities->caller = self.identities->caller;
+  sanitizers_inherit(heir.identities->caller, self.identities->caller);
   void* const target = heir.own.resume_at;
   heir.own.resume_at = nullptr;
   return leave<side::own, side::own>(self, heir, target, word).word;
@@ -146,7 +146,7 @@ inline void* hand_over(context& self, context& heir, void* word) noexcept {
 /// The last switch away from a stack: `heir` goes on, with self's resumer as its own.
 [[noreturn]] inline void finish_into(context& self, context& heir, void* word) noexcept {
   heir.caller = self.caller;
-  heir.identities->caller = self.identities->caller;
+  sanitizers_inherit(heir.identities->caller, self.identities->caller);
   void* const target = heir.own.resume_at;
   heir.own.resume_at = nullptr;
   switch_announcement announcement(nullptr, heir.identities->own);
@@ -156,7 +156,7 @@ inline void* hand_over(context& self, context& heir, void* word) noexcept {
 /// Makes `self` resumable: the first resume calls `entry`, which must not return, with a reference to
 /// self.caller, the first member of `self`. `top` must be 16-byte aligned and lie within `memory`.
 inline void prepare(context& self, const stack& memory, void* top, void (*entry)(registers&)) noexcept {
-  self.identities->own = sanitizers_acquire(memory);
+  sanitizers_acquire(memory, self.identities->own);
   prepare(self.own, self.caller, top, static_cast<std::size_t>(static_cast<std::byte*>(top) - memory.limit),
           entry);
 }

@@ -193,7 +193,17 @@ class [[nodiscard]] generator {
   /// Frees a frame that has ended.
   static void destroy(frame_type& self) noexcept;
 
-  void drop() noexcept;
+  void drop() noexcept {
+    if (frame_ != nullptr) {
+      frame_type& self = *std::exchange(frame_, nullptr);
+      if (self.stage > detail::stage::started || end_unfinished(self)) {
+        destroy(self);
+      }
+    }
+  }
+
+  /// Ends what has not ended, as a destructor may. False if it cannot be freed now.
+  [[gnu::noinline]] static bool end_unfinished(frame_type& self) noexcept;
   static void drop_running(frame_type& self) noexcept;
 
   frame_type& checked() const {

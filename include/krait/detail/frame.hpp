@@ -148,7 +148,7 @@ std::exception_ptr take_pending(frame& self);
 [[noreturn]] void throw_no_value();
 [[noreturn]] void throw_no_exception();
 [[noreturn]] void throw_yield_elsewhere();
-[[noreturn]] void throw_unusable_stack(std::size_t needed, const stack& memory);
+[[noreturn]] void throw_unusable_stack(std::size_t needed, stack memory);
 [[noreturn]] void throw_has_no_send(const std::type_info& type);
 
 std::exception_ptr already_executing();

@@ -132,7 +132,9 @@ auto generator<Yield, Send, Return>::make(stack_source* source, Body&& body, con
     throw;
   }
   detail::prepare(*self, memory, place, &frame_with::enter);
+#if defined(KRAIT_TSAN)
   self->rest().fiber = self->identities->own.fiber;
+#endif
   return self;
 }
 
@@ -148,22 +150,18 @@ void generator<Yield, Send, Return>::destroy(frame_type& self) noexcept {
 }
 
 template <class Yield, class Send, class Return>
-void generator<Yield, Send, Return>::drop() noexcept {
-  if (frame_ == nullptr) {
-    return;
-  }
-  frame_type& self = *std::exchange(frame_, nullptr);
+bool generator<Yield, Send, Return>::end_unfinished(frame_type& self) noexcept {
   switch (self.state()) {
     case generator_state::running:
       drop_running(self);
-      return;
+      return false;
     case generator_state::created:
       self.discard();
       break;
     case generator_state::suspended:
       if (detail::raise_exit(self) != nullptr) {
         detail::report_ignored_while_closing(self, detail::ignored_exit());
-        return;  // its frames live on
+        return false;  // its frames live on
       }
       if (self.stage == detail::stage::raised) {
         detail::report_ignored_while_closing(self, self.rest().exception);
@@ -172,7 +170,7 @@ void generator<Yield, Send, Return>::drop() noexcept {
     case generator_state::closed:
       break;
   }
-  destroy(self);
+  return true;
 }
 
 template <class Yield, class Send, class Return>

@@ -36,11 +36,17 @@
 namespace krait::detail {
 
 /// How the sanitizers know the stack on which a flow of control was left. Always there, so that the layout of
-/// a context does not depend on compiler flags; used only under a sanitizer.
+/// a context does not depend on compiler flags; used, and so initialised, only under a sanitizer.
 struct stack_identity {
-  const void* bottom = nullptr;
-  std::size_t size = 0;
-  void* fiber = nullptr;
+  const void* bottom;
+  std::size_t size;
+  void* fiber;
+
+#if defined(KRAIT_ASAN) || defined(KRAIT_TSAN)
+  stack_identity() noexcept : bottom(nullptr), size(0), fiber(nullptr) {}
+#else
+  stack_identity() noexcept {}
+#endif
 };
 
 #if defined(KRAIT_ASAN)
@@ -94,8 +100,8 @@ class switch_announcement {
 };
 
 /// A stack comes into use, perhaps not for the first time.
-inline stack_identity sanitizers_acquire(const stack& memory) noexcept {
-  stack_identity identity;
+inline void sanitizers_acquire([[maybe_unused]] const stack& memory,
+                               [[maybe_unused]] stack_identity& identity) noexcept {
 #if defined(KRAIT_ASAN)
   identity.bottom = memory.limit;
   identity.size = memory.size;
@@ -105,11 +111,17 @@ inline stack_identity sanitizers_acquire(const stack& memory) noexcept {
 #if defined(KRAIT_TSAN)
   identity.fiber = __tsan_create_fiber(0);
 #endif
-  static_cast<void>(memory);
-  return identity;
 }
 
-/// A stack goes out of use. `fiber` is what sanitizers_acquire() returned in its identity.
+/// `heir` will be left for the stack that `former` would have been left for.
+inline void sanitizers_inherit([[maybe_unused]] stack_identity& heir,
+                               [[maybe_unused]] const stack_identity& former) noexcept {
+#if defined(KRAIT_ASAN) || defined(KRAIT_TSAN)
+  heir = former;
+#endif
+}
+
+/// A stack goes out of use. `fiber` is what sanitizers_acquire() made.
 inline void sanitizers_release([[maybe_unused]] const stack& memory, [[maybe_unused]] void* fiber) noexcept {
 #if defined(KRAIT_ASAN)
   __asan_unpoison_memory_region(memory.limit, memory.size);
