@@ -42,6 +42,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdlib>
 #include <iterator>
 #include <limits>
 #include <optional>
@@ -345,8 +346,11 @@ class destruction_counter {
 /// Registers the operations that `Self` has functions for, as `operation/name`.
 template <class Self>
 bool enter(const std::string& name) {
+  // `count` runs a known number of items, to count the instructions for each.
+  static const char* const iterations = std::getenv("KRAIT_BENCH_ITERATIONS");
   const auto enter_one = [&](const char* operation, auto function) {
-    return benchmark::RegisterBenchmark((operation + name).c_str(), function);
+    auto* const one = benchmark::RegisterBenchmark((operation + name).c_str(), function);
+    return iterations == nullptr ? one : one->Iterations(std::atol(iterations));
   };
   const auto at_depths = [](auto* one) { one->Arg(1)->Arg(10)->Arg(100)->Arg(1000); };
   if constexpr (requires { &Self::counter; }) {

@@ -129,7 +129,7 @@ template <side save, side load>
 
 /// Suspends `self`, which runs here, and runs `heir` with self's resumer as its own. Returns when somebody
 /// resumes `self` (or hands over to it), with their word.
-inline void* hand_over(context& self, context& heir, void* word) noexcept {
+[[gnu::always_inline]] inline void* hand_over(context& self, context& heir, void* word) noexcept {
   heir.caller = self.caller;
   sanitizers_inherit(heir.identities->caller, self.identities->caller);
   void* const target = heir.own.resume_at;

@@ -103,7 +103,7 @@ class [[nodiscard]] generator {
   ///
   /// Throws as next(); type_error if the generator has not started (only None can be sent then).
   template <class S = Send>
-  requires(!std::is_void_v<S>) Yield send(std::type_identity_t<S> value) {
+  requires(!std::is_void_v<S>) [[gnu::always_inline]] Yield send(std::type_identity_t<S> value) {
     return yielded(advance_with_value(value));
   }
 
@@ -129,7 +129,7 @@ class [[nodiscard]] generator {
   [[gnu::always_inline]] step_type resume() { return stepped(advance()); }
 
   template <class S = Send>
-  requires(!std::is_void_v<S>) step_type resume(std::type_identity_t<S> value) {
+  requires(!std::is_void_v<S>) [[gnu::always_inline]] step_type resume(std::type_identity_t<S> value) {
     return stepped(advance_with_value(value));
   }
 

@@ -180,13 +180,14 @@ class yielder : private detail::frame {
   /// Throws what `throw_` and `close` raise here, and runtime_error when called on another stack than its
   /// generator's.
   template <class Y = Yield>
-  requires(!std::is_void_v<Y>) Send operator()(std::type_identity_t<Y> value) {
+  requires(!std::is_void_v<Y>) [[gnu::always_inline]] Send operator()(std::type_identity_t<Y> value) {
     return received(yield_object(value));
   }
 
   /// Python: `yield`.
   template <class Y = Yield>
-  requires std::is_void_v<Y> Send operator()() { return received(detail::yield_word(*this, this)); }
+  requires std::is_void_v<Y>
+  [[gnu::always_inline]] Send operator()() { return received(detail::yield_word(*this, this)); }
 
   /// Delegates to a generator given away: `yield.from(inner())`. Every item goes straight to the resumer, at
   /// the same cost through any number of such levels. Returns what the generator returned. Python: `yield
