@@ -29,7 +29,7 @@ namespace detail {
 
 /// What a resumption sends to the innermost frame of a chain, as one word:
 ///   null              None
-///   the frame itself  raise what frame::exception says
+///   the frame itself  raise what rarely_used::exception says
 ///   anything else     the address of a Send, alive until the frame yields
 inline namespace KRAIT_BACKEND {
 

@@ -132,11 +132,11 @@ struct frame : context {
 /// Stands for whatever is delegated to and is no generator.
 extern const frame foreign_delegate;
 
-/// Takes what frame::exception says is to be raised.
+/// Takes what rarely_used::exception says is to be raised.
 std::exception_ptr take_pending(frame& self);
 
-/// Raises what frame::exception says, on the frame's own stack. Inlined, as every frame that an exception
-/// leaves costs as much as ten switches.
+/// Raises what rarely_used::exception says, on the frame's own stack. Inlined, as every frame that an
+/// exception leaves costs as much as ten switches.
 [[noreturn, gnu::always_inline]] inline void raise_pending(frame& self) {
   std::rethrow_exception(take_pending(self));
 }
