@@ -24,8 +24,8 @@ def medians(results):
         operation, implementation, *rest = one["run_name"].removesuffix("/real_time").split("/")
         if operation == "live":
             turns["live_bytes", implementation] = [one["bytes_resident"] + one.get("bytes_page_tables", 0)]
-            turns["live_steadiness", implementation] = [one["ns_next_p99"] / one["ns_next_median"]]
-            turns["live_next", implementation] = [one["ns_next_median"]]
+            turns["live_first", implementation] = [one["ns_next_first"]]
+            turns["live_last", implementation] = [one["ns_next_last"]]
             continue
         scale = {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}[one["time_unit"]]
         time_ = one["real_time" if operation == "threads" else "cpu_time"]

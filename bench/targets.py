@@ -41,12 +41,13 @@ def targets_of_both(one):
         Target("walk_tree_calls / recursive stackless",
                ratio("walk_tree_calls", one, "recursive_stackless", "walk_tree"), at_most=0.5),
         Target("spawn_cold / page faults", ratio("spawn_cold", one, "page_faults"), at_most=1.2),
+        Target("spawn_cold / page faults and guards", ratio("spawn_cold", one, "page_faults_guarded"), at_most=1.2),
         Target("throw / a throw and catch", ratio("throw", one, "throw_catch"), at_most=1.3),
         Target("round_robin/10000: Boost.Coroutine2 / krait", ratio("round_robin/10000", "coroutine2", one),
                at_least=2),
         Target("threads: one / two", ratio("threads/1", one, one, "threads/2"), at_least=1.7),
         Target("live: KiB for each of a million", lambda ns: ns["live_bytes", one] / 1024, at_most=4.4),
-        Target("live: slow rounds (99th percentile) / median", lambda ns: ns["live_steadiness", one], at_most=1.5),
+        Target("live: an item in the last 100 rounds / in the first", ratio("live_last", one, one, "live_first"), at_most=1.1),
     ]
 
 

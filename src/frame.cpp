@@ -54,15 +54,6 @@ void frame::detach_delegate() noexcept {
   child.leaf = std::exchange(leaf, this);
 }
 
-void frame::attach_delegate(frame& child) noexcept {
-  rest().delegate = &child;
-  child.rest().delegator = this;
-  root->leaf = child.leaf;
-  for (frame* inner = child.leaf; inner != this; inner = inner->rest().delegator) {
-    inner->root = root;
-  }
-}
-
 std::exception_ptr take_pending(frame& self) {
   if (self.rest().exception != nullptr) {
     return std::exchange(self.rest().exception, nullptr);

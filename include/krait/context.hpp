@@ -155,10 +155,11 @@ template <side save, side load>
 
 /// Makes `self` resumable: the first resume calls `entry`, which must not return, with a reference to
 /// self.caller, the first member of `self`. `top` must be 16-byte aligned and lie within `memory`.
-inline void prepare(context& self, const stack& memory, void* top, void (*entry)(registers&)) noexcept {
-  sanitizers_acquire(memory, self.identities->own);
+/// Returns what sanitizers_release() is to be told in the end.
+inline void* prepare(context& self, const stack& memory, void* top, void (*entry)(registers&)) noexcept {
   prepare(self.own, self.caller, top, static_cast<std::size_t>(static_cast<std::byte*>(top) - memory.limit),
           entry);
+  return sanitizers_acquire(memory, self.identities->own);
 }
 
 }  // namespace KRAIT_BACKEND

@@ -31,8 +31,7 @@ class flow : public layer::context {
 
   explicit flow(krait::stack_source& source, function body)
       : context(identities_), source_(source), memory(source.allocate()), body_(std::move(body)) {
-    layer::prepare(*this, memory, memory.top(), &enter);
-    fiber_ = identities_.own.fiber;
+    fiber_ = layer::prepare(*this, memory, memory.top(), &enter);
   }
   ~flow() {
     layer::sanitizers_release(memory, fiber_);

@@ -126,7 +126,14 @@ struct frame : context {
   void detach_delegate() noexcept;
 
   /// Makes `child`, a suspended or new root, the delegate of this leaf.
-  void attach_delegate(frame& child) noexcept;
+  void attach_delegate(frame& child) noexcept {
+    rest().delegate = &child;
+    child.rest().delegator = this;
+    root->leaf = child.leaf;
+    for (frame* inner = child.leaf; inner != this; inner = inner->rest().delegator) {
+      inner->root = root;
+    }
+  }
 };
 
 /// Stands for whatever is delegated to and is no generator.

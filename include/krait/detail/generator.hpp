@@ -131,10 +131,7 @@ auto generator<Yield, Send, Return>::make(stack_source* source, Body&& body, con
     detail::release_stack(memory, source);
     throw;
   }
-  detail::prepare(*self, memory, place, &frame_with::enter);
-#if defined(KRAIT_TSAN)
-  self->rest().fiber = self->identities->own.fiber;
-#endif
+  self->rest().fiber = detail::prepare(*self, memory, place, &frame_with::enter);
   return self;
 }
 

@@ -99,9 +99,9 @@ class switch_announcement {
 #endif
 };
 
-/// A stack comes into use, perhaps not for the first time.
-inline void sanitizers_acquire([[maybe_unused]] const stack& memory,
-                               [[maybe_unused]] stack_identity& identity) noexcept {
+/// A stack comes into use, perhaps not for the first time. Returns ThreadSanitizer's fiber.
+inline void* sanitizers_acquire([[maybe_unused]] const stack& memory,
+                                [[maybe_unused]] stack_identity& identity) noexcept {
 #if defined(KRAIT_ASAN)
   identity.bottom = memory.limit;
   identity.size = memory.size;
@@ -110,6 +110,9 @@ inline void sanitizers_acquire([[maybe_unused]] const stack& memory,
 #endif
 #if defined(KRAIT_TSAN)
   identity.fiber = __tsan_create_fiber(0);
+  return identity.fiber;
+#else
+  return nullptr;
 #endif
 }
 
@@ -121,7 +124,7 @@ inline void sanitizers_inherit([[maybe_unused]] stack_identity& heir,
 #endif
 }
 
-/// A stack goes out of use. `fiber` is what sanitizers_acquire() made.
+/// A stack goes out of use. `fiber` is what sanitizers_acquire() returned.
 inline void sanitizers_release([[maybe_unused]] const stack& memory, [[maybe_unused]] void* fiber) noexcept {
 #if defined(KRAIT_ASAN)
   __asan_unpoison_memory_region(memory.limit, memory.size);
