@@ -137,8 +137,9 @@ void report_ignored_while_closing(const frame& self, std::exception_ptr exceptio
   report_unraisable(std::move(exception), std::move(message));
 }
 
-// Who is alive. A frame writes its address into the word at the top of its stack, so for the stacks of pools
-// there is nothing to keep: dump_generators() looks at each. Frames on stacks from elsewhere are listed.
+// Who is alive. A pool keeps a word above each of its stacks for the address of the frame that lives there,
+// so there is no list to keep: dump_generators() looks at each stack. Frames on stacks from elsewhere are
+// listed.
 
 namespace {
 
@@ -160,10 +161,9 @@ foreign_frames& the_foreign_frames() {
 
 void enlist_at(frame& self, const stack_source& source) {
   if (is_pool(source)) {
+    __atomic_store_n(&resident_above(self.rest().memory.top()), &self, __ATOMIC_RELEASE);
     return;
   }
-  // Such a source may hand out stacks of a pool, where it would be found twice.
-  __atomic_store_n(&word_at_top(self.rest().memory.top()), nullptr, __ATOMIC_RELAXED);
   foreign_frames& list = the_foreign_frames();
   const std::lock_guard lock(list.mutex);
   list.frames.emplace(&self, valgrind::know_stack(self.rest().memory));
@@ -171,6 +171,7 @@ void enlist_at(frame& self, const stack_source& source) {
 
 void delist_from(frame& self, const stack_source& source) noexcept {
   if (is_pool(source)) {
+    __atomic_store_n(&resident_above(self.rest().memory.top()), nullptr, __ATOMIC_RELAXED);
     return;
   }
   foreign_frames& list = the_foreign_frames();
@@ -204,7 +205,7 @@ void dump_generators(std::ostream& out) {
 
   detail::for_each_pooled_stack(
       [](std::byte* top, void* data) {
-        if (const detail::frame* self = __atomic_load_n(&detail::word_at_top(top), __ATOMIC_ACQUIRE)) {
+        if (const detail::frame* self = __atomic_load_n(&detail::resident_above(top), __ATOMIC_ACQUIRE)) {
           (*static_cast<decltype(write)*>(data))(*self);
         }
       },

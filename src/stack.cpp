@@ -12,7 +12,7 @@
 //                       allocate_default_stack()
 //
 // A free stack is linked through a node in its own memory, just below its top, on the page that is resident
-// anyway. Above the node, in the topmost word, stands the frame that lives on the stack (src/frame.cpp).
+// anyway. Above each stack the pool keeps a word for the frame that lives on it (src/frame.cpp).
 
 #include <sys/mman.h>
 #include <unistd.h>
@@ -95,6 +95,10 @@ void trim(const stack& memory) noexcept {
   }
 }
 
+/// Above each stack: the address of the frame that lives on it. A whole line of the cache, as tops are
+/// aligned so.
+constexpr std::size_t resident_size = 64;
+
 /// A free stack, in the memory of the stack itself.
 struct node {
   node* next;
@@ -102,7 +106,7 @@ struct node {
 };
 
 node* make_node(stack memory) noexcept {
-  return ::new (memory.top() - sizeof(void*) - sizeof(node)) node{nullptr, memory};
+  return ::new (memory.top() - sizeof(node)) node{nullptr, memory};
 }
 
 stack_options rounded(stack_options options) {
@@ -235,7 +239,7 @@ class stack_pool::implementation {
   /// for the same sets of the cache.
   stack stack_in(const arena& from, std::size_t slot) const noexcept {
     const std::size_t colour = slot % 16 * 64;
-    return {from.base + slot * stride_ + options_.guard, options_.size - colour};
+    return {from.base + slot * stride_ + options_.guard, options_.size - colour - resident_size};
   }
 
   stack cut() {

@@ -733,6 +733,14 @@ TEST_CASE("the dump shows who delegates to whom") {
   CHECK(dumped(name).empty());
 }
 
+TEST_CASE("the dump does not take for a generator what else lives on a stack of a pool") {
+  krait::stack_pool pool;
+  const krait::stack memory = pool.allocate();
+  std::memset(memory.limit, 0xff, memory.size);
+  CHECK(dumped("nobody").empty());
+  pool.deallocate(memory);
+}
+
 TEST_CASE("the dump shows generators on stacks of the user's own") {
   const std::string name = "dumped_from_source";
   probes::counting_source stacks;

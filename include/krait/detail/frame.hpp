@@ -173,26 +173,28 @@ bool is_generator_exit(const std::exception_ptr& exception) noexcept;
 /// Tells the unraisable hook of what came up while a destructor closed `self`.
 void report_ignored_while_closing(const frame& self, std::exception_ptr exception) noexcept;
 
-/// Where dump_generators() finds out who lives on a stack of a pool.
-inline const frame*& word_at_top(std::byte* top) noexcept {
-  return *reinterpret_cast<const frame**>(top - sizeof(const frame*));
+/// Where dump_generators() finds out who lives on a stack of a pool: in a word that the pool keeps above it.
+inline const frame*& resident_above(std::byte* top) noexcept {
+  return *reinterpret_cast<const frame**>(top);
 }
 
-/// dump_generators() knows of `self`, whose stack is from a source of the user's own, or no longer.
+/// The same two for a stack that is not the default pool's: from another pool, or a source of the user's own.
 void enlist_at(frame& self, const stack_source& source);
 void delist_from(frame& self, const stack_source& source) noexcept;
 
 /// dump_generators() knows of `self` from now on, or no longer.
 inline void enlist(frame& self) {
-  __atomic_store_n(&word_at_top(self.rest().memory.top()), &self, __ATOMIC_RELEASE);
   if (self.rest().source != nullptr) [[unlikely]] {
     enlist_at(self, *self.rest().source);
+  } else {
+    __atomic_store_n(&resident_above(self.rest().memory.top()), &self, __ATOMIC_RELEASE);
   }
 }
 inline void delist(frame& self) noexcept {
-  __atomic_store_n(&word_at_top(self.rest().memory.top()), nullptr, __ATOMIC_RELAXED);
   if (self.rest().source != nullptr) [[unlikely]] {
     delist_from(self, *self.rest().source);
+  } else {
+    __atomic_store_n(&resident_above(self.rest().memory.top()), nullptr, __ATOMIC_RELAXED);
   }
 }
 

@@ -30,14 +30,14 @@ inline namespace KRAIT_BACKEND {
 
 // The body lives beside its frame, at the top of the stack it runs on:
 //
+//                       | address of the frame      |  for dump_generators(); the pool's
 //      memory.top()  -> +---------------------------+
-//                       | address of the frame      |  for dump_generators()
 //                       | rarely used               |
 //                       | body, with its captures   |  near what is used with each item
 //                       | result                    |
 //                       | frame: contexts, chain    |
-//                       +---------------------------+ <- the frame's address, 64-byte aligned; first stack
-//                       pointer | frames of the body  v     |
+//                       +---------------------------+ <- the frame's address, 64-byte aligned, and the
+//                       | frames of the body  v     |    first stack pointer
 //      memory.limit  -> +---------------------------+
 //                       | guard                     |
 template <class Yield, class Send, class Return>
@@ -100,16 +100,15 @@ auto generator<Yield, Send, Return>::make(stack_source* source, Body&& body, con
   using frame_with = frame_with_body<std::decay_t<Body>>;
   // For the body's own frames. Closing it takes nearly 4 KiB, if that is the first exception of the process.
   static constexpr std::size_t least_room = 8192;
-  static constexpr std::size_t overhead =
-      sizeof(void*) + alignof(frame_with) + sizeof(frame_with) + least_room;
+  static constexpr std::size_t overhead = alignof(frame_with) + sizeof(frame_with) + least_room;
 
   const stack memory = detail::allocate_stack(source);
   if (memory.size < overhead || reinterpret_cast<std::uintptr_t>(memory.top()) % 16 != 0) [[unlikely]] {
     detail::release_stack(memory, source);
     detail::throw_unusable_stack(overhead, memory);
   }
-  const auto top = reinterpret_cast<std::uintptr_t>(memory.top()) - sizeof(void*) - sizeof(frame_with);
-  std::byte* const place = memory.top() - sizeof(void*) - sizeof(frame_with) - top % alignof(frame_with);
+  const auto top = reinterpret_cast<std::uintptr_t>(memory.top()) - sizeof(frame_with);
+  std::byte* const place = memory.top() - sizeof(frame_with) - top % alignof(frame_with);
 
   frame_with* self;
   try {
