@@ -111,13 +111,7 @@ std::exception_ptr stop_iteration_escaped() noexcept {
 }
 
 bool is_generator_exit(const std::exception_ptr& exception) noexcept {
-  try {
-    std::rethrow_exception(exception);
-  } catch (const generator_exit&) {
-    return true;
-  } catch (...) {
-    return false;
-  }
+  return holds<generator_exit>(exception);
 }
 
 void forced_unwind_reached_base(const frame& self) noexcept {

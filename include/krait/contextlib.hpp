@@ -231,12 +231,13 @@ inline namespace KRAIT_BACKEND {
 template <class T>
 class [[nodiscard]] contextmanager {
  public:
-  template <class Body>
-  requires detail::body_of < Body, yielder<T, void>,
-  void > contextmanager(Body&& body,
-                        const char* name = __builtin_FUNCTION())  // NOLINT(google-explicit-constructor)
+  /// Makes a manager of `body(yielder)`, as a generator is made. Throws what making a generator throws.
+  template <detail::body_of<yielder<T, void>, void> Body>
+  contextmanager(Body&& body,  // NOLINT(google-explicit-constructor)
+                 const char* name = __builtin_FUNCTION())
       : generator_(std::forward<Body>(body), name) {}
 
+  /// Takes a generator that has not started.
   explicit contextmanager(generator<T>&& given) noexcept : generator_(std::move(given)) {}
 
   /// Runs the body to its `yield`. Throws what leaves the body; runtime_error `generator didn't yield` if it
@@ -292,16 +293,7 @@ class [[nodiscard]] contextmanager {
   /// Is `raised` what a generator makes of `exception`, a stop_iteration?
   static bool is_escaped_stop_iteration(const runtime_error& raised, const std::exception_ptr& exception) {
     const auto* const cause = dynamic_cast<const std::nested_exception*>(&raised);
-    if (cause == nullptr || cause->nested_ptr() != exception) {
-      return false;
-    }
-    try {
-      std::rethrow_exception(exception);
-    } catch (const stop_iteration<>&) {
-      return true;
-    } catch (...) {
-      return false;
-    }
+    return cause != nullptr && cause->nested_ptr() == exception && detail::holds<stop_iteration<>>(exception);
   }
 
   generator<T> generator_;
@@ -356,24 +348,12 @@ class [[nodiscard]] suppress {
  public:
   void enter() noexcept {}
   bool exit(const std::exception_ptr& exception) {
-    return exception != nullptr && (is<Exceptions>(exception) || ...);
-  }
-
- private:
-  template <class Exception>
-  static bool is(const std::exception_ptr& exception) {
-    try {
-      std::rethrow_exception(exception);
-    } catch (const Exception&) {
-      return true;
-    } catch (...) {
-      return false;
-    }
+    return exception != nullptr && (detail::holds<Exceptions>(exception) || ...);
   }
 };
 
-/// A function each call of which runs within a manager of its own, made by `make_manager()`. Python:
-/// contextlib.ContextDecorator.
+/// A function each call of which runs within a manager of its own, made by `make_manager()`. It
+/// returns and throws what with() does. Python: contextlib.ContextDecorator.
 template <class MakeManager, class Function>
 auto context_decorator(MakeManager make_manager, Function function) {
   return [make_manager = std::move(make_manager),

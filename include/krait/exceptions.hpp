@@ -99,6 +99,18 @@ namespace detail {
 /// Reports `exception` to the unraisable hook. Never throws.
 void report_unraisable(std::exception_ptr exception, std::string message) noexcept;
 
+/// Is `exception`, which is not null, an Exception? Python: isinstance.
+template <class Exception>
+bool holds(const std::exception_ptr& exception) noexcept {
+  try {
+    std::rethrow_exception(exception);
+  } catch (const Exception&) {
+    return true;
+  } catch (...) {
+    return false;
+  }
+}
+
 /// "Type: text" of an exception, as the last line of a traceback would have it.
 std::string describe(const std::exception_ptr& exception);
 

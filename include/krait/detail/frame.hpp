@@ -178,7 +178,8 @@ inline const frame*& resident_above(std::byte* top) noexcept {
   return *reinterpret_cast<const frame**>(top);
 }
 
-/// The same two for a stack that is not the default pool's: from another pool, or a source of the user's own.
+/// enlist() and delist() for a stack that is not the default pool's: from another pool, or a user's own
+/// source.
 void enlist_at(frame& self, const stack_source& source);
 void delist_from(frame& self, const stack_source& source) noexcept;
 
