@@ -21,8 +21,8 @@ using krait::contextmanager;
 using krait::exit_stack;
 using krait::with;
 using managers::chain_of;
-using managers::is_a;
 using managers::zero_division_error;
+using support::is_a;
 using support::journal;
 using support::raised_by;
 

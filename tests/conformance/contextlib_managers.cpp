@@ -24,8 +24,8 @@ using krait::suppress;
 using krait::with;
 using managers::chain_of;
 using managers::dummy;
-using managers::is_a;
 using managers::zero_division_error;
+using support::is_a;
 using support::journal;
 using support::raised_by;
 

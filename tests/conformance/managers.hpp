@@ -29,21 +29,6 @@ inline std::string chain_of(const std::exception_ptr& exception) {
   return probes::text_of(exception) + (cause == nullptr ? "" : " <- " + chain_of(cause));
 }
 
-/// Python: isinstance(exception, Exception).
-template <class Exception>
-bool is_a(const std::exception_ptr& exception) {
-  if (exception == nullptr) {
-    return false;
-  }
-  try {
-    std::rethrow_exception(exception);
-  } catch (const Exception&) {
-    return true;
-  } catch (...) {
-    return false;
-  }
-}
-
 /// How a manager was used.
 struct record {
   /// Entered once and not left?

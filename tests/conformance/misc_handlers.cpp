@@ -19,6 +19,7 @@ namespace {
 
 using krait::generator;
 using support::handled;
+using support::is_a;
 using support::raised_by;
 using support::text_of;
 using support::unraisables;
@@ -30,21 +31,6 @@ struct key_error : std::runtime_error {
 struct zero_division_error : std::runtime_error {
   zero_division_error() : std::runtime_error("division by zero") {}
 };
-
-/// Python: isinstance(exception, Exception).
-template <class Exception>
-bool is_a(const std::exception_ptr& exception) {
-  if (exception == nullptr) {
-    return false;
-  }
-  try {
-    std::rethrow_exception(exception);
-  } catch (const Exception&) {
-    return true;
-  } catch (...) {
-    return false;
-  }
-}
 
 /// Yields the exception being handled: twice in a handler, and once after it.
 generator<std::exception_ptr> yield_raise() {

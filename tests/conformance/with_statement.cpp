@@ -25,9 +25,9 @@ using krait::entered;
 using krait::generator;
 using krait::with;
 using managers::dummy;
-using managers::is_a;
 using managers::recorded;
 using managers::zero_division_error;
+using support::is_a;
 using support::raised_by;
 
 struct resource {

@@ -61,6 +61,12 @@ std::exception_ptr raised_by(Call call) {
   return nullptr;
 }
 
+/// Python: isinstance(exception, Exception).
+template <class Exception>
+bool is_a(const std::exception_ptr& exception) {
+  return exception != nullptr && krait::detail::holds<Exception>(exception);
+}
+
 /// The value that the stop_iteration thrown by `call` carries; empty if it carries none.
 template <class Return, class Call>
 std::optional<Return> stop_value(Call call) {
