@@ -4,8 +4,8 @@
 //
 // Its switch ends in a jump, so every return from a function that contains one is mispredicted: an item takes
 // twice as long when the compiler does not inline Coroutine2's functions into the loop and into the body. In
-// a program that uses it once they are, here not all would be. So the best is asked for: BODY,
-// KRAIT_BENCH_LOOP.
+// a small program they may be, in a larger one not all are. So this file is compiled twice: with the best
+// asked for (BODY, KRAIT_BENCH_LOOP), and as it is.
 //
 // By default its stacks come from malloc and have no guard. `coroutine2_pooled` keeps them, which is what
 // krait does (with guards); only creation and destruction differ.
@@ -15,10 +15,13 @@
 #include <boost/coroutine2/protected_fixedsize_stack.hpp>
 #include <memory>
 
+#if defined(KRAIT_BENCH_AS_IS)
+#define BODY
+#else
 #define KRAIT_BENCH_LOOP gnu::noinline, gnu::flatten
-#include "operations.hpp"
-
 #define BODY __attribute__((flatten))
+#endif
+#include "operations.hpp"
 
 namespace {
 
@@ -51,6 +54,29 @@ class accumulator {
   boost::coroutines2::coroutine<int>::push_type in_;
 };
 
+struct with_items {
+  static range counter(long n) {
+    return range([n](sink& yield) BODY {
+      for (long i = 0; i < n; ++i) {
+        yield(i);
+      }
+    });
+  }
+
+  static long next(range& items) {
+    if (!items) [[unlikely]] {
+      bench::exhausted();
+    }
+    const long item = items.get();
+    items();
+    return item;
+  }
+
+  static accumulator running_sum() { return {}; }
+  static int send(accumulator& running_sum, int value) { return running_sum.send(value); }
+};
+
+#if !defined(KRAIT_BENCH_AS_IS)
 template <class Stacks>
 struct lifetimes {
   static range single() {
@@ -73,27 +99,7 @@ struct lifetimes {
   }
 };
 
-struct coroutine2 : lifetimes<boost::coroutines2::fixedsize_stack> {
-  static range counter(long n) {
-    return range([n](sink& yield) BODY {
-      for (long i = 0; i < n; ++i) {
-        yield(i);
-      }
-    });
-  }
-
-  static long next(range& items) {
-    if (!items) [[unlikely]] {
-      bench::exhausted();
-    }
-    const long item = items.get();
-    items();
-    return item;
-  }
-
-  static accumulator running_sum() { return {}; }
-  static int send(accumulator& running_sum, int value) { return running_sum.send(value); }
-
+struct coroutine2 : with_items, lifetimes<boost::coroutines2::fixedsize_stack> {
   static range nested(int depth) {
     if (depth == 0) {
       return counter(bench::endless);
@@ -140,5 +146,9 @@ struct coroutine2 : lifetimes<boost::coroutines2::fixedsize_stack> {
 [[maybe_unused]] const bool entered =
     bench::enter<coroutine2>("coroutine2") &&
     bench::enter<lifetimes<boost::coroutines2::pooled_fixedsize_stack>>("coroutine2_pooled");
+
+#else
+[[maybe_unused]] const bool entered = bench::enter<with_items>("coroutine2_as_is");
+#endif
 
 }  // namespace

@@ -108,12 +108,13 @@ class iterator {
 }
 
 // The loops around the measured operations are functions of their own, so that what is measured does not
-// depend on what else a benchmark keeps in registers. An implementation may ask for more of the compiler.
+// depend on what else a benchmark keeps in registers. An implementation may ask for more of the compiler; `Self`
+// keeps apart those that share a type.
 #if !defined(KRAIT_BENCH_LOOP)
 #define KRAIT_BENCH_LOOP gnu::noinline
 #endif
 
-template <class Range>
+template <class Self, class Range>
 [[KRAIT_BENCH_LOOP]] long sum_of(Range range) {
   long sum = 0;
   for (const long item : range) {
@@ -145,7 +146,7 @@ void next(benchmark::State& state) {
   const auto make = opaque(&Self::counter);
   long sum = 0;
   while (state.KeepRunningBatch(batch)) {
-    sum += sum_of(make(batch));
+    sum += sum_of<Self>(make(batch));
   }
   check(state, sum, sum_below(batch) * (state.iterations() / batch));
 }
@@ -237,12 +238,12 @@ template <class Make>
 }
 
 /// Whole walks; the sum says whether it was the whole tree.
-template <class Make>
+template <class Self, class Make>
 void walk(benchmark::State& state, Make make) {
   const tree& nodes = tree::of_a_million();
   long sum = 0;
   while (state.KeepRunningBatch(tree::size)) {
-    sum += sum_of(make(nodes.root()));
+    sum += sum_of<Self>(make(nodes.root()));
   }
   check(state, sum, sum_below(tree::size) * (state.iterations() / tree::size));
 }
@@ -395,10 +396,10 @@ bool enter(const std::string& name) {
         enter_one("delegate_shared/", [](auto& state) { delegate(state, opaque(&Self::nested_shared)); }));
   }
   if constexpr (requires { &Self::walk; }) {
-    enter_one("walk_tree/", [](auto& state) { walk(state, opaque(&Self::walk)); });
+    enter_one("walk_tree/", [](auto& state) { walk<Self>(state, opaque(&Self::walk)); });
   }
   if constexpr (requires { &Self::walk_calls; }) {
-    enter_one("walk_tree_calls/", [](auto& state) { walk(state, opaque(&Self::walk_calls)); });
+    enter_one("walk_tree_calls/", [](auto& state) { walk<Self>(state, opaque(&Self::walk_calls)); });
   }
   return true;
 }

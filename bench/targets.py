@@ -55,6 +55,7 @@ TARGETS = {
     "native": [
         Target("next / stackless", ratio("next", NATIVE, "stackless"), at_most=1.5),
         Target("next: Boost.Coroutine2 / krait", ratio("next", "coroutine2", NATIVE), at_least=6),
+        Target("next: Boost.Coroutine2 as it is / krait", ratio("next", "coroutine2_as_is", NATIVE), at_least=6),
         Target("send / stackless", ratio("send", NATIVE, "stackless"), at_most=1.7),
         Target("next, Clang / stackless, Clang", ratio("next, Clang", NATIVE, "stackless"), at_most=1.9),
         Target("next, Clang / GCC", ratio("next, Clang", NATIVE, NATIVE, "next"), at_most=1.05),
