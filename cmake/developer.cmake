@@ -23,7 +23,7 @@ endif()
 
 # krait_program(NAME SOURCE...): one program per backend, NAME_fcontext and NAME_native.
 function(krait_program name)
-  foreach(backend IN ITEMS fcontext native)
+  foreach(backend IN LISTS KRAIT_BACKENDS)
     set(library krait::krait)
     if(backend STREQUAL native)
       set(library krait::native)

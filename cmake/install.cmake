@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSL-1.0
 include(CMakePackageConfigHelpers)
 
-install(TARGETS krait_archive krait krait_native EXPORT krait
+install(TARGETS ${KRAIT_LIBRARIES} EXPORT krait
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY include/krait DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.hpp")
 
@@ -15,17 +15,19 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/krait-config.cmake ${CMAKE_CURRENT_BIN
         DESTINATION ${package_dir})
 
 # pkg-config: krait and krait-native.
-set(KRAIT_PC_NAME krait)
-set(KRAIT_PC_SWITCHING "Boost.Context")
-set(KRAIT_PC_CFLAGS "")
-set(KRAIT_PC_LIBS "-lboost_context")
-configure_file(cmake/krait.pc.in krait.pc @ONLY)
-set(KRAIT_PC_NAME krait-native)
-if(KRAIT_NATIVE_SOURCE)
-  set(KRAIT_PC_SWITCHING "its own assembly")
-  set(KRAIT_PC_CFLAGS "-DKRAIT_NATIVE")
-  set(KRAIT_PC_LIBS "")
+function(install_pkg_config name switching cflags libs)
+  set(KRAIT_PC_NAME ${name})
+  set(KRAIT_PC_SWITCHING "${switching}")
+  set(KRAIT_PC_CFLAGS "${cflags}")
+  set(KRAIT_PC_LIBS "${libs}")
+  configure_file(cmake/krait.pc.in ${name}.pc @ONLY)
+  install(FILES ${CMAKE_CURRENT_BINARY_DIR}/${name}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+endfunction()
+if(TARGET krait)
+  install_pkg_config(krait "Boost.Context" "" "-lboost_context")
 endif()
-configure_file(cmake/krait.pc.in krait-native.pc @ONLY)
-install(FILES ${CMAKE_CURRENT_BINARY_DIR}/krait.pc ${CMAKE_CURRENT_BINARY_DIR}/krait-native.pc
-        DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+if(KRAIT_NATIVE_SOURCE)
+  install_pkg_config(krait-native "its own assembly" "-DKRAIT_NATIVE" "")
+else()
+  install_pkg_config(krait-native "Boost.Context" "" "-lboost_context")
+endif()

@@ -21,12 +21,13 @@
 
 #include "krait/detail/config.hpp"
 #include "krait/detail/exception_state.hpp"
+#include "krait/detail/machine.hpp"
 #include "krait/detail/registers.hpp"
 #include "krait/detail/sanitizers.hpp"
 #include "krait/stack.hpp"
 
 #if defined(KRAIT_NATIVE)
-#include "krait/detail/native_x86_64.hpp"
+#include "krait/detail/native.hpp"
 #else
 #include "krait/detail/fcontext.hpp"
 #endif
@@ -53,17 +54,6 @@ struct alignas(64) context {
 
   bool resumable() const noexcept { return own.resume_at != nullptr; }
 };
-
-/// The stack pointer of the caller, good enough to tell which stack it runs on.
-[[gnu::always_inline]] inline const void* current_stack_pointer() noexcept {
-#if defined(__x86_64__)
-  const void* sp;
-  asm volatile("movq %%rsp, %0" : "=r"(sp));
-  return sp;
-#else
-  return __builtin_frame_address(0);
-#endif
-}
 
 /// The two flows of control of a context, by name.
 enum class side { caller, own };

@@ -15,9 +15,11 @@
 //
 // The words' address is the thread's. It must be fetched anew after each switch, but compilers take both
 // `__cxa_get_globals` and the address of a thread_local for constant within a function. Hence the assembly
-// below, and functions that are never inlined in src/exception_state.cpp.
+// in machine.hpp, and functions that are never inlined in src/exception_state.cpp.
 
 #include <cstdint>
+
+#include "krait/detail/machine.hpp"
 
 namespace krait::detail {
 
@@ -35,23 +37,9 @@ exception_state set_exceptions_aside() noexcept;
 /// Gives this thread the state that set_exceptions_aside() took, perhaps from another thread.
 void put_exceptions_back(exception_state state) noexcept;
 
-/// Where this thread's state is.
-exception_state* find_exception_state() noexcept;
-
 /// Is there anything on this thread that a switch would mix up?
 [[gnu::always_inline]] inline bool exceptions_active() noexcept {
-#if defined(__x86_64__) && defined(__LP64__) && defined(__ELF__)
-  // The thread's pointer to its state; until that has been found, to one that seems active
-  // (src/exception_state.cpp).
-  exception_state* state;
-  asm volatile(
-      "movq krait_exception_state@gottpoff(%%rip), %0\n\t"
-      "movq %%fs:(%0), %0"
-      : "=r"(state));
-#else
-  exception_state* state = find_exception_state();
-#endif
-  return !state->empty();
+  return !current_exception_state()->empty();
 }
 
 }  // namespace krait::detail

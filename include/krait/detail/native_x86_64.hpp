@@ -21,6 +21,8 @@
 // * On arrival: rdi holds the word that was sent, rdx the address of the object that the other side loaded
 //   from; rbp, rbx and rsp are as they were left; all else is undefined.
 
+#include <cstddef>
+
 #include "krait/detail/registers.hpp"
 
 #if defined(__AVX512F__)
@@ -38,10 +40,10 @@
 #define KRAIT_LANDING_PAD ""
 #endif
 
-extern "C" [[noreturn]] void krait_native_start() noexcept;  // asm/x86_64_sysv.S; jumped to, never called
-
 namespace krait::detail {
 inline namespace native {
+
+inline constexpr std::size_t frame_pointer_at = 0;
 
 /// Leaves here, to be continued through the record at `save + save_at`, and continues the one at `load +
 /// load_at` at `target`. Returns what the jump sent that comes back. (Mostly, both records are in one
@@ -81,16 +83,6 @@ template <std::size_t save_at, std::size_t load_at>
       : "D"(word), "d"(&load), "c"(target)
       : "memory");
   __builtin_unreachable();
-}
-
-/// Makes `start` such that the first jump to it calls `entry(caller)` on the stack that ends below `top`
-/// (16-byte aligned). `caller` is the record that jump will save to.
-inline void prepare(registers& start, registers& caller, void* top, std::size_t,
-                    void (*entry)(registers&)) noexcept {
-  start.frame_pointer = &caller;
-  start.resume_at = reinterpret_cast<void*>(&krait_native_start);
-  start.stack_pointer = top;
-  start.base = reinterpret_cast<void*>(entry);
 }
 
 }  // namespace native
