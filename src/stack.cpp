@@ -34,6 +34,9 @@
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
 #endif
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
 
 namespace krait {
 namespace {
@@ -67,7 +70,9 @@ bool guards_are_markers() noexcept {
     if (probe == nullptr) {
       return false;
     }
-    const bool works = ::madvise(probe, page_size(), MADV_GUARD_INSTALL) == 0;
+    // Some emulators of a kernel take any advice and do nothing. A guard cannot be populated.
+    const bool works = ::madvise(probe, page_size(), MADV_GUARD_INSTALL) == 0 &&
+                       ::madvise(probe, page_size(), MADV_POPULATE_READ) != 0;
     ::munmap(probe, page_size());
     return works;
   }();
