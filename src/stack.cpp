@@ -11,8 +11,8 @@
 //                         |
 //                       allocate_default_stack()
 //
-// A free stack is linked through a node in its own memory, just below its top, on the page that is resident
-// anyway. Above each stack the pool keeps a word for the frame that lives on it (src/frame.cpp).
+// Arenas are described in arena.hpp. A free stack is linked through a node in its own memory, just below its
+// top, on the page that is resident anyway.
 
 #include <sys/mman.h>
 #include <unistd.h>
@@ -26,8 +26,8 @@
 #include <mutex>
 #include <new>
 #include <utility>
-#include <vector>
 
+#include "arena.hpp"
 #include "krait/exceptions.hpp"
 #include "valgrind.hpp"
 
@@ -38,8 +38,14 @@
 #define MADV_POPULATE_READ 22
 #endif
 
+extern "C" {
+[[gnu::used, gnu::visibility("hidden")]] constinit krait::detail::arena* krait_arenas = nullptr;
+}
+
 namespace krait {
 namespace {
+
+using detail::arena;
 
 constexpr std::size_t arena_size = std::size_t{64} << 20;
 
@@ -100,10 +106,6 @@ void trim(const stack& memory) noexcept {
   }
 }
 
-/// Above each stack: the address of the frame that lives on it. A whole line of the cache, as tops are
-/// aligned so.
-constexpr std::size_t resident_size = 64;
-
 /// A free stack, in the memory of the stack itself.
 struct node {
   node* next;
@@ -125,35 +127,64 @@ stack_options rounded(stack_options options) {
   return {pages(options.size), pages(options.guard)};
 }
 
+/// Whoever adds an arena, or unmaps one, holds it.
+constinit std::mutex arenas_mutex;
+
+/// Maps an arena, filled with guards as stacks are cut from it. Throws std::bad_alloc.
+arena& add_arena(const void* pool, const stack_options& options) {
+  auto fresh = std::make_unique<arena>(nullptr, 0, 0, options.guard, options.size, nullptr, pool);
+  // Where address space is scarce, a smaller one will do.
+  std::byte* base = nullptr;
+  for (fresh->slots = arena_size / fresh->stride() + 1; fresh->slots != 0; fresh->slots /= 2) {
+    base = map(fresh->slots * fresh->stride());
+    if (base != nullptr) {
+      break;
+    }
+  }
+  if (base == nullptr) {
+    throw std::bad_alloc();
+  }
+  const std::lock_guard lock(arenas_mutex);
+  arena* place = krait_arenas;
+  while (place != nullptr && !(place->base == nullptr && place->same_shape(*fresh))) {
+    place = place->next;
+  }
+  if (place == nullptr) {
+    place = fresh.release();
+    place->next = krait_arenas;
+    __atomic_store_n(&krait_arenas, place, __ATOMIC_RELEASE);
+  }
+  place->pool = pool;
+  place->used = 0;
+  __atomic_store_n(&place->base, base, __ATOMIC_RELEASE);
+  return *place;
+}
+
+/// Kept beside the address of the frame, above the stack.
+valgrind::stack_id& valgrind_id(const stack& memory) noexcept {
+  return *reinterpret_cast<valgrind::stack_id*>(memory.top() + sizeof(void*));
+}
+
 }  // namespace
 
 class stack_pool::implementation {
  public:
-  explicit implementation(const stack_options& options)
-      : options_(rounded(options)), stride_(options_.size + options_.guard) {
-    registry& all = registry::instance();
-    const std::lock_guard lock(all.mutex);
-    next_ = std::exchange(all.first, this);
-  }
+  explicit implementation(const stack_options& options) : options_(rounded(options)) {}
 
   ~implementation() {
-    registry& all = registry::instance();
-    {
-      const std::lock_guard lock(all.mutex);
-      implementation** link = &all.first;
-      while (*link != this) {
-        link = &(*link)->next_;
+    const std::lock_guard lock(arenas_mutex);
+    for (arena* each = krait_arenas; each != nullptr; each = each->next) {
+      if (each->pool != this) {
+        continue;
       }
-      *link = next_;
-    }
-    if (in_use_ != 0) {
-      return;
-    }
-    for (const valgrind::stack_id id : valgrind_ids_) {
-      valgrind::forget_stack(id);
-    }
-    for (const arena& each : arenas_) {
-      ::munmap(each.base, each.slots * stride_);
+      each->pool = nullptr;
+      if (in_use_ == 0) {
+        const std::size_t size = each->slots * each->stride();
+        for (std::size_t slot = 0; slot < each->used; ++slot) {
+          valgrind::forget_stack(valgrind_id(each->stack_in(slot)));
+        }
+        ::munmap(__atomic_exchange_n(&each->base, nullptr, __ATOMIC_RELAXED), size);
+      }
     }
   }
 
@@ -205,86 +236,29 @@ class stack_pool::implementation {
     idle_.store(idle_ + count, std::memory_order_relaxed);
   }
 
-  /// Visits the stacks of all pools.
-  static void for_each(void (*visit)(std::byte* top, void* data), void* data) {
-    registry& all = registry::instance();
-    const std::lock_guard lock(all.mutex);
-    for (implementation* pool = all.first; pool != nullptr; pool = pool->next_) {
-      pool->for_each_own(visit, data);
-    }
-  }
-
  private:
-  struct registry {
-    std::mutex mutex;
-    implementation* first = nullptr;
-
-    static registry& instance() {
-      static registry& all = *new registry;
-      return all;
-    }
-  };
-
-  void for_each_own(void (*visit)(std::byte* top, void* data), void* data) {
-    const std::lock_guard lock(mutex_);
-    for (const arena& each : arenas_) {
-      for (std::size_t slot = 0; slot < each.used; ++slot) {
-        visit(stack_in(each, slot).top(), data);
-      }
-    }
-  }
-
-  struct arena {
-    std::byte* base;
-    std::size_t slots;
-    std::size_t used;
-  };
-
-  /// The tops of neighbours lie at different offsets in their pages: at the same one, they would all compete
-  /// for the same sets of the cache.
-  stack stack_in(const arena& from, std::size_t slot) const noexcept {
-    const std::size_t colour = slot % 16 * 64;
-    return {from.base + slot * stride_ + options_.guard, options_.size - colour - resident_size};
-  }
-
   stack cut() {
-    if (arenas_.empty() || arenas_.back().used == arenas_.back().slots) {
-      add_arena();
+    if (newest_ == nullptr || newest_->used == newest_->slots) {
+      newest_ = &add_arena(this, options_);
     }
-    arena& from = arenas_.back();
-    const stack memory = stack_in(from, from.used);
+    const stack memory = newest_->stack_in(newest_->used);
     if (!install_guard(memory.limit - options_.guard, options_.guard)) {
       throw std::bad_alloc();
     }
     if (valgrind::running()) {
       under_valgrind.store(true, std::memory_order_relaxed);
-      valgrind_ids_.push_back(valgrind::know_stack(memory));
+      valgrind_id(memory) = valgrind::know_stack(memory);
     }
-    ++from.used;
+    __atomic_store_n(&newest_->used, newest_->used + 1, __ATOMIC_RELEASE);
     return memory;
   }
 
-  void add_arena() {
-    arenas_.reserve(arenas_.size() + 1);
-    // Where address space is scarce, a smaller arena will do.
-    for (std::size_t slots = arena_size / stride_ + 1; slots != 0; slots /= 2) {
-      if (std::byte* const base = map(slots * stride_)) {
-        arenas_.push_back({base, slots, 0});
-        return;
-      }
-    }
-    throw std::bad_alloc();
-  }
-
   const stack_options options_;
-  const std::size_t stride_;
   std::mutex mutex_;
   node* free_ = nullptr;
   std::size_t in_use_ = 0;
   std::atomic<std::size_t> idle_ = 0;  // how long the list is
-  std::vector<arena> arenas_;
-  std::vector<valgrind::stack_id> valgrind_ids_;
-  implementation* next_ = nullptr;  // registry::mutex's
+  arena* newest_ = nullptr;            // the one to cut from
 };
 
 stack_pool::stack_pool(stack_options options) : self_(new implementation(options)) {}
@@ -442,7 +416,13 @@ stack_source& shared_pool(const stack_options& options) {
 }
 
 void for_each_pooled_stack(void (*visit)(std::byte* top, void* data), void* data) {
-  stack_pool::implementation::for_each(visit, data);
+  const std::lock_guard lock(arenas_mutex);
+  for (const arena* each = krait_arenas; each != nullptr; each = each->next) {
+    const std::size_t used = each->base == nullptr ? 0 : __atomic_load_n(&each->used, __ATOMIC_ACQUIRE);
+    for (std::size_t slot = 0; slot < used; ++slot) {
+      visit(each->stack_in(slot).top(), data);
+    }
+  }
 }
 
 }  // namespace detail
