@@ -25,18 +25,18 @@ inline bool running() noexcept {
 }
 
 /// This memory is a stack from now on, so that a jump into it is no huge push or pop.
-inline stack_id know_stack(const stack& memory) noexcept {
+inline stack_id know_stack([[maybe_unused]] const stack& memory) noexcept {
   return running() ? VALGRIND_STACK_REGISTER(memory.limit, memory.top()) : 0;
 }
 
-inline void forget_stack(stack_id id) noexcept {
+inline void forget_stack([[maybe_unused]] stack_id id) noexcept {
   if (running()) {
     VALGRIND_STACK_DEREGISTER(id);
   }
 }
 
 /// A stack is used again: what its former user popped is no longer out of bounds.
-inline void reuse_stack(const stack& memory) noexcept {
+inline void reuse_stack([[maybe_unused]] const stack& memory) noexcept {
   if (running()) {
     VALGRIND_MAKE_MEM_UNDEFINED(memory.limit, memory.size);
   }

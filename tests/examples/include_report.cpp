@@ -66,7 +66,8 @@ class directory {
 
   /// Runs the program in here, with arguments in the shell's syntax.
   outcome include_report(const std::string& arguments) const {
-    const std::string command = "cd '" + path_.string() + "' && (exec '" INCLUDE_REPORT "' " + arguments +
+    const std::string command = "cd '" + path_.string() +
+                                "' && (exec $KRAIT_TEST_EMULATOR '" INCLUDE_REPORT "' " + arguments +
                                 ") >.stdout 2>.stderr </dev/null";
     const int status = std::system(command.c_str());
     REQUIRE(WIFEXITED(status));

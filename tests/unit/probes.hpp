@@ -55,6 +55,22 @@ inline bool on_valgrind() {
 #endif
 }
 
+/// While alive, valgrind says nothing of what it sees on this thread.
+struct valgrind_silenced {
+#if defined(VALGRIND_DISABLE_ERROR_REPORTING)
+  valgrind_silenced() {
+    VALGRIND_DISABLE_ERROR_REPORTING;
+  }
+  ~valgrind_silenced() {
+    VALGRIND_ENABLE_ERROR_REPORTING;
+  }
+#else
+  valgrind_silenced() {}
+#endif
+  valgrind_silenced(const valgrind_silenced&) = delete;
+  valgrind_silenced& operator=(const valgrind_silenced&) = delete;
+};
+
 /// How often objects of a kind were copied and moved, and how many are there.
 struct tally {
   int live = 0;
