@@ -14,6 +14,7 @@
 // Arenas are described in arena.hpp. A free stack is linked through a node in its own memory, just below its
 // top, on the page that is resident anyway.
 
+#include <pthread.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -29,6 +30,7 @@
 
 #include "arena.hpp"
 #include "krait/exceptions.hpp"
+#include "overflow.hpp"
 #include "valgrind.hpp"
 
 #ifndef MADV_GUARD_INSTALL
@@ -85,9 +87,10 @@ bool guards_are_markers() noexcept {
   return answer;
 }
 
+/// Memory that is locked (mlockall) takes no markers.
 bool install_guard(std::byte* place, std::size_t size) noexcept {
-  return (guards_are_markers() ? ::madvise(place, size, MADV_GUARD_INSTALL)
-                               : ::mprotect(place, size, PROT_NONE)) == 0;
+  return (guards_are_markers() && ::madvise(place, size, MADV_GUARD_INSTALL) == 0) ||
+         ::mprotect(place, size, PROT_NONE) == 0;
 }
 
 /// Every stack that is handed out under valgrind has to be announced.
@@ -145,6 +148,7 @@ arena& add_arena(const void* pool, const stack_options& options) {
     throw std::bad_alloc();
   }
   const std::lock_guard lock(arenas_mutex);
+  detail::watch_for_overflows();
   arena* place = krait_arenas;
   while (place != nullptr && !(place->base == nullptr && place->same_shape(*fresh))) {
     place = place->next;
@@ -270,17 +274,6 @@ const stack_options& stack_pool::options() const noexcept {
   return self_->options();
 }
 
-stack stack_pool::allocate() {
-  const stack memory = self_->take();
-  valgrind::reuse_stack(memory);
-  return memory;
-}
-
-void stack_pool::deallocate(stack memory) noexcept {
-  node* const one = make_node(memory);
-  self_->put(one, one, 1);
-}
-
 const char* guard_method() noexcept {
   return guards_are_markers() ? "MADV_GUARD_INSTALL" : "mprotect";
 }
@@ -296,12 +289,14 @@ stack_pool::implementation& default_pool() {
 
 constexpr unsigned magazine_size = 32;
 
-/// A thread's own free stacks. Without a destructor, so that it is there until the thread is gone; `emptier`
-/// gives the stacks back before, after which every stack goes straight to the depot.
+/// What belongs to a thread: free stacks of its own, and one for signals. Without a destructor, so that it is
+/// there until the thread is gone; close() gives the stacks back before, when the thread's thread-local
+/// objects are gone. Afterwards every stack goes straight to the depot.
 struct magazine {
   node* first = nullptr;
   unsigned count = 0;
   enum : unsigned char { untouched, open, closed } state = untouched;
+  signal_stack for_signals;
 
   void empty_down_to(unsigned rest) noexcept {
     if (count == rest) {
@@ -317,25 +312,48 @@ struct magazine {
     count = rest;
     default_pool().put(list, last, surplus);
   }
+
+  void close() noexcept {
+    empty_down_to(0);
+    state = closed;
+    for_signals.remove();
+  }
 };
 
 [[gnu::tls_model("initial-exec")]] constinit thread_local magazine my_magazine;
 
-struct emptier {
-  ~emptier() {
-    my_magazine.empty_down_to(0);
-    my_magazine.state = magazine::closed;
+/// Closes magazines as threads end. Not a thread_local object with a destructor: where memory is short, such
+/// a one ends the process.
+struct thread_ends {
+  pthread_key_t key;
+  bool known = ::pthread_key_create(&key, [](void* ending) { static_cast<magazine*>(ending)->close(); }) == 0;
+
+  static thread_ends& instance() noexcept {
+    static thread_ends only;
+    return only;
   }
 };
 
-/// Makes sure that this thread's magazine will be emptied. False if it has been.
-bool open_magazine() noexcept {
-  static thread_local emptier at_thread_exit;
-  static_cast<void>(&at_thread_exit);
-  if (my_magazine.state == magazine::untouched) {
-    my_magazine.state = magazine::open;
+/// For a library that has krait in it and is unloaded: threads that end later must not come here.
+[[gnu::destructor]] void forget_thread_ends() noexcept {
+  if (thread_ends::instance().known) {
+    ::pthread_key_delete(thread_ends::instance().key);
   }
-  return my_magazine.state == magazine::open;
+}
+
+/// Makes sure that this thread's magazine will be closed. False if it has been, or cannot be.
+bool open_magazine() noexcept {
+  magazine& mine = my_magazine;
+  if (mine.state == magazine::untouched) {
+    const thread_ends& ends = thread_ends::instance();
+    if (!ends.known || ::pthread_setspecific(ends.key, &mine) != 0) {
+      mine.state = magazine::closed;
+    } else {
+      mine.state = magazine::open;
+      mine.for_signals.install();
+    }
+  }
+  return mine.state == magazine::open;
 }
 
 }  // namespace
@@ -344,11 +362,8 @@ namespace {
 
 [[gnu::noinline, gnu::cold]] stack allocate_without_magazine() {
   magazine& mine = my_magazine;
-  if (mine.first == nullptr && mine.state != magazine::closed) {
+  if (mine.first == nullptr && open_magazine()) {
     std::tie(mine.first, mine.count) = default_pool().take_free(magazine_size / 2);
-    if (mine.first != nullptr) {
-      open_magazine();
-    }
   }
   const node* const one = mine.first;
   if (one == nullptr) {
@@ -363,7 +378,7 @@ namespace {
 
 [[gnu::noinline, gnu::cold]] void deallocate_to_depot(node* one) noexcept {
   magazine& mine = my_magazine;
-  if (mine.state != magazine::open && !open_magazine()) {
+  if (!open_magazine()) {
     default_pool().put(one, one, 1);
     return;
   }
@@ -426,4 +441,17 @@ void for_each_pooled_stack(void (*visit)(std::byte* top, void* data), void* data
 }
 
 }  // namespace detail
+
+[[gnu::noinline]] stack stack_pool::allocate() {
+  detail::open_magazine();  // for the thread's signal stack
+  const stack memory = self_->take();
+  valgrind::reuse_stack(memory);
+  return memory;
+}
+
+void stack_pool::deallocate(stack memory) noexcept {
+  node* const one = make_node(memory);
+  self_->put(one, one, 1);
+}
+
 }  // namespace krait
