@@ -9,6 +9,7 @@
 #include <typeinfo>
 #include <utility>
 
+#include "debugger.hpp"
 #include "krait/generator.hpp"
 #include "valgrind.hpp"
 
@@ -133,7 +134,7 @@ void report_ignored_while_closing(const frame& self, std::exception_ptr exceptio
 
 // Who is alive. A pool keeps a word above each of its stacks for the address of the frame that lives there,
 // so there is no list to keep: dump_generators() looks at each stack. Frames on stacks from elsewhere are
-// listed.
+// listed, and linked for debuggers, which cannot look into a map.
 
 namespace {
 
@@ -141,14 +142,11 @@ bool is_pool(const stack_source& source) noexcept {
   return typeid(source) == typeid(stack_pool);
 }
 
-struct foreign_frames {
-  std::mutex mutex;
-  std::map<const frame*, valgrind::stack_id> frames;
-};
+constinit std::mutex foreign_mutex;
 
-foreign_frames& the_foreign_frames() {
-  static foreign_frames& list = *new foreign_frames;
-  return list;
+std::map<const frame*, foreign_frame>& foreign() {
+  static auto& frames = *new std::map<const frame*, foreign_frame>;
+  return frames;
 }
 
 }  // namespace
@@ -158,9 +156,13 @@ void enlist_at(frame& self, const stack_source& source) {
     __atomic_store_n(&resident_above(self.rest().memory.top()), &self, __ATOMIC_RELEASE);
     return;
   }
-  foreign_frames& list = the_foreign_frames();
-  const std::lock_guard lock(list.mutex);
-  list.frames.emplace(&self, valgrind::know_stack(self.rest().memory));
+  const std::lock_guard lock(foreign_mutex);
+  foreign_frame& entry = foreign()[&self];
+  entry = {&self, foreign_frames, &foreign_frames, valgrind::know_stack(self.rest().memory)};
+  if (entry.next != nullptr) {
+    entry.next->link = &entry.next;
+  }
+  foreign_frames = &entry;
 }
 
 void delist_from(frame& self, const stack_source& source) noexcept {
@@ -168,11 +170,15 @@ void delist_from(frame& self, const stack_source& source) noexcept {
     __atomic_store_n(&resident_above(self.rest().memory.top()), nullptr, __ATOMIC_RELAXED);
     return;
   }
-  foreign_frames& list = the_foreign_frames();
-  const std::lock_guard lock(list.mutex);
-  const auto found = list.frames.find(&self);
-  valgrind::forget_stack(found->second);
-  list.frames.erase(found);
+  const std::lock_guard lock(foreign_mutex);
+  const auto found = foreign().find(&self);
+  const foreign_frame& entry = found->second;
+  valgrind::forget_stack(entry.stack);
+  *entry.link = entry.next;
+  if (entry.next != nullptr) {
+    entry.next->link = entry.link;
+  }
+  foreign().erase(found);
 }
 
 stack allocate_stack_from(stack_source& source) {
@@ -204,10 +210,9 @@ void dump_generators(std::ostream& out) {
         }
       },
       const_cast<void*>(static_cast<const void*>(&write)));
-  detail::foreign_frames& list = detail::the_foreign_frames();
-  const std::lock_guard lock(list.mutex);
-  for (const auto& [self, id] : list.frames) {
-    write(*self);
+  const std::lock_guard lock(detail::foreign_mutex);
+  for (const detail::foreign_frame* each = detail::foreign_frames; each != nullptr; each = each->next) {
+    write(*each->self);
   }
 }
 
