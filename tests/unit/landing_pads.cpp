@@ -46,11 +46,10 @@ krait::generator<int> nested(int depth) {
   };
 }
 
-[[gnu::naked, gnu::noinline]] void unmarked() {
-  asm("ret");
-}
-
 }  // namespace
+
+asm(".text\n.globl krait_test_unmarked\nkrait_test_unmarked: ret");
+extern "C" void krait_test_unmarked();
 
 TEST_CASE("landing pads: every kind of switch lands on one") {
   if ((::getauxval(AT_HWCAP2) & hwcap2_bti) == 0) {
@@ -58,7 +57,7 @@ TEST_CASE("landing pads: every kind of switch lands on one") {
     return;
   }
   CHECK(probes::in_child([] {
-          void (*volatile jump)() = unmarked;
+          void (*volatile jump)() = krait_test_unmarked;
           jump();  // not enforced
           return protect_code(PROT_READ | PROT_EXEC | prot_bti) ? (jump(), 1) : 2;
         }).killed_by(SIGILL));
