@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// The other side of every switch in the generated tests: generators and contexts that leave junk in all
+// registers before each switch. And the switches themselves with nothing around them, for functions that are
+// to call nothing at all.
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <krait/krait.hpp>
+#include <utility>
+
+#include "machine.hpp"
+
+namespace clobbers {
+
+using generator = krait::generator<long>;
+using yielder = krait::yielder<long>;
+
+typedef long long vector16 __attribute__((vector_size(16)));
+typedef long long vector32 __attribute__((vector_size(32)));
+typedef long long vector64 __attribute__((vector_size(64)));
+typedef int vector8 __attribute__((vector_size(8)));
+
+/// What both sides of a switch write to and read, each seeing what the other wrote.
+inline long shared_number = 0;
+
+/// Yields for ever, whatever is thrown in; ends when closed.
+inline void wrecker(yielder& yield) {
+  try {
+    for (;;) {
+      wreck();
+      ++shared_number;
+      try {
+        yield(1);
+      } catch (int) {
+        wreck();
+      }
+    }
+  } catch (const krait::generator_exit&) {
+    wreck();
+    ++shared_number;
+    throw;
+  }
+}
+
+/// Ends after an item.
+inline void brief_wrecker(yielder& yield) {
+  wreck();
+  yield(1);
+  wreck();
+  ++shared_number;
+}
+
+/// A generator that ends when it is next resumed, started where registers were others.
+[[gnu::noinline]] inline generator started_wrecker() {
+  generator made(&brief_wrecker);
+  wreck();
+  made.next();
+  return made;
+}
+
+/// What the bodies of generators found wrong.
+inline long wrong_in_body = 0;
+
+/// Runs a body to its end, with junk in all registers whenever it is resumed. Every second resumption throws
+/// an int into it, if it is to be thrown at.
+inline long drive(void (*body)(yielder&), bool throwing = false) {
+  wrong_in_body = 0;
+  const std::exception_ptr thrown = throwing ? std::make_exception_ptr(1) : nullptr;
+  generator g(body);
+  for (bool more = true, turn = false; more; turn = !turn) {
+    wreck();
+    ++shared_number;
+    more = (turn && throwing ? g.resume_with(thrown) : g.resume()).yielded();
+    wreck();
+  }
+  return wrong_in_body;
+}
+
+namespace layer = krait::detail;
+
+/// A context with a stack.
+class flow : public layer::context {
+ public:
+  explicit flow(void (*entry)(layer::registers&)) : context(identities_), memory_(pool().allocate()) {
+    fiber_ = layer::prepare(*this, memory_, memory_.top(), entry);
+  }
+  ~flow() {
+    layer::sanitizers_release(memory_, fiber_);
+    pool().deallocate(memory_);
+  }
+  flow(const flow&) = delete;
+  flow& operator=(const flow&) = delete;
+
+  flow* leaf = this;     ///< whom to resume for this one to go on
+  flow* heir = nullptr;  ///< who goes on when this one ends; null: the resumer
+  long (*function)(flow& self, flow& other) = nullptr;
+  long wrong = 0;
+  bool ended = false;
+
+ private:
+  static krait::stack_pool& pool() {
+    static krait::stack_pool all;
+    return all;
+  }
+
+  layer::stack_identities identities_;
+  const krait::stack memory_;
+  void* fiber_;
+};
+
+inline flow& entered(layer::registers& caller) noexcept {
+  layer::sanitizers_entered();
+  return static_cast<flow&>(reinterpret_cast<layer::context&>(caller));
+}
+
+[[gnu::always_inline]] inline void bare_resume(layer::context& self) noexcept {
+  layer::announced_jump<layer::side::caller, layer::side::own>(self, self, self.own.resume_at, nullptr);
+}
+[[gnu::always_inline]] inline void bare_suspend(layer::context& self) noexcept {
+  layer::announced_jump<layer::side::own, layer::side::caller>(self, self, self.caller.resume_at, nullptr);
+}
+[[gnu::always_inline]] inline void bare_hand_over(layer::context& self, layer::context& heir) noexcept {
+  heir.caller = self.caller;
+  layer::sanitizers_inherit(heir.identities->caller, self.identities->caller);
+  layer::announced_jump<layer::side::own, layer::side::own>(self, heir, heir.own.resume_at, nullptr);
+}
+
+/// Suspends for ever.
+inline void suspending_flow(layer::registers& caller) {
+  flow& self = entered(caller);
+  for (;;) {
+    wreck();
+    ++shared_number;
+    bare_suspend(self);
+  }
+}
+
+/// Suspends once, then ends, for its heir to go on.
+inline void ending_flow(layer::registers& caller) {
+  flow& self = entered(caller);
+  wreck();
+  ++shared_number;
+  bare_suspend(self);
+  self.heir->leaf = self.heir;
+  wreck();
+  ++shared_number;
+  layer::finish_into(self, *self.heir, nullptr);
+}
+
+/// Runs its function and ends.
+inline void calling_flow(layer::registers& caller) {
+  flow& self = entered(caller);
+  flow other(&ending_flow);
+  other.heir = &self;
+  self.wrong = self.function(self, other);
+  self.ended = true;
+  layer::finish(self, nullptr);
+}
+
+/// Runs `function` on a stack of its own, with junk in all registers whenever it is resumed. It is given a
+/// flow to hand over to, which hands back.
+[[gnu::noinline]] inline long on_own_stack(long (*function)(flow& self, flow& other)) {
+  flow self(&calling_flow);
+  self.function = function;
+  while (!self.ended) {
+    wreck();
+    ++shared_number;
+    bare_resume(*self.leaf);
+  }
+  return self.wrong;
+}
+
+}  // namespace clobbers
