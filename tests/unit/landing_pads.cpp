@@ -25,11 +25,14 @@ namespace {
 constexpr unsigned long hwcap2_bti = 1ul << 17;
 constexpr int prot_bti = 0x10;
 
+/// Via writable, as emulators keep their translation of code otherwise, and what it had checked.
 bool protect_code(int protection) {
   const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
   const auto first = reinterpret_cast<std::uintptr_t>(&__executable_start) & ~(page - 1);
   const auto last = (reinterpret_cast<std::uintptr_t>(&etext) + page - 1) & ~(page - 1);
-  return ::mprotect(reinterpret_cast<void*>(first), last - first, protection) == 0;
+  auto* const code = reinterpret_cast<void*>(first);
+  return ::mprotect(code, last - first, PROT_READ | PROT_WRITE | PROT_EXEC) == 0 &&
+         ::mprotect(code, last - first, protection) == 0;
 }
 
 krait::generator<int> nested(int depth) {
