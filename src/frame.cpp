@@ -96,11 +96,25 @@ void throw_has_no_send(const std::type_info& type) {
   throw attribute_error("'" + type_name(type) + "' object has no attribute 'send'");
 }
 
+namespace {
+
+/// For destructors. An error's text takes memory; where there is none, that is the error.
+template <class Error>
+std::exception_ptr made(const char* text) noexcept {
+  try {
+    return std::make_exception_ptr(Error(text));
+  } catch (...) {
+    return std::current_exception();
+  }
+}
+
+}  // namespace
+
 std::exception_ptr already_executing() {
-  return std::make_exception_ptr(value_error("generator already executing"));
+  return made<value_error>("generator already executing");
 }
 std::exception_ptr ignored_exit() {
-  return std::make_exception_ptr(runtime_error("generator ignored GeneratorExit"));
+  return made<runtime_error>("generator ignored GeneratorExit");
 }
 
 std::exception_ptr stop_iteration_escaped() noexcept {
