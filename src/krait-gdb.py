@@ -315,8 +315,19 @@ def backtrace(options, first, last, number):
     return number + last - first
 
 
+def plain_name(frame):
+    """The function's name without what it returns (gdb knows that of templates without debug information), template
+    arguments and parameters."""
+    name = frame.name() or ""
+    while True:
+        shorter = re.sub(r"<[^<>]*>", "", name)
+        if shorter == name:
+            return name.partition("(")[0].rpartition(" ")[2]
+        name = shorter
+
+
 def is_krait(frame, prefix="krait::"):
-    return (frame.name() or "").startswith(prefix)
+    return plain_name(frame).startswith(prefix)
 
 
 def backtrace_of_left(generator, options):
@@ -345,12 +356,17 @@ def backtrace_of_thread(options):
     while True:
         with unwinder.forging(machine, resumer) if resumer else contextlib.nullcontext(0) as skipped:
             count = 0
+            resumer = None
             for frame in frames(skipped):
                 count += 1
-                oldest = frame
-            sp, pc = (int(oldest.read_register(name)) for name in (machine.sp, machine.pc))
+                beyond = resumer_of_base(machine, *(int(frame.read_register(name)) for name in (machine.sp, machine.pc)))
+                if beyond is not None:
+                    resumer, to_base = beyond, count
+            if resumer is not None and frame.unwind_stop_reason() == gdb.FRAME_UNWIND_INNER_ID:
+                count = to_base
+            else:
+                resumer = None
             number = backtrace(options, skipped, skipped + count, number)
-        resumer = resumer_of_base(machine, sp, pc)
         if resumer is None:
             return
 
@@ -372,12 +388,11 @@ def where(generator):
         own = own_frames(generator, machine, skipped)
         frame = next((frame for frame in own if not is_krait(frame)), None)
         if frame is None:
-            return "%#x" % generator.resume_at
-        place = frame.name() or "%#x" % frame.pc()
+            return "%#x" % own[0].pc()
         sal = frame.find_sal()
-        if sal.symtab is not None:
-            place += " at %s:%d" % (sal.symtab.filename, sal.line)
-        return place
+        if sal.symtab is None:
+            return plain_name(frame) or frame.name() or "%#x" % frame.pc()
+        return "%s at %s:%d" % (frame.name(), sal.symtab.filename, sal.line)
 
 
 class Krait(gdb.Command):
