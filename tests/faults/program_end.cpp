@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <doctest/doctest.h>
+
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <optional>
+#include <stdexcept>
+#include <thread>
+
+#include <krait/krait.hpp>
+
+#include "scenario.hpp"
+
+namespace {
+
+void say(const char* text) {
+  static_cast<void>(!::write(STDERR_FILENO, text, std::strlen(text)));
+}
+
+krait::generator<int> speaking(const char* farewell) {
+  return [farewell](auto& yield) {
+    const probes::at_exit last([farewell] { say(farewell); });
+    for (int i = 0;; ++i) {
+      yield(i);
+    }
+  };
+}
+
+/// Made before krait is used for the first time, so destroyed after all that krait might have made.
+struct holder {
+  std::optional<krait::generator<int>> kept;
+  ~holder() {
+    if (kept.has_value()) {
+      say(kept->next() == 1 ? "resumed " : "wrong ");
+      auto late = speaking("late ");
+      late.next();
+    }
+  }
+};
+holder static_storage;
+
+const scenario returns_from_main("return from main", [] {
+  static_storage.kept = speaking("static ");
+  static_storage.kept->next();
+  static auto local = speaking("local ");
+  local.next();
+  static thread_local auto of_thread = speaking("thread ");
+  of_thread.next();
+  return 0;
+});
+
+const scenario exits_inside("exit inside a body", [] {
+  static_storage.kept = speaking("static ");
+  static_storage.kept->next();
+  krait::generator<int> g = [](auto& yield) {
+    yield(1);
+    std::exit(3);
+  };
+  g.next();
+  return g.next();
+});
+
+/// Destroyed at the end of the program while its body runs, as that has called exit().
+const scenario running_at_exit("running at exit", [] {
+  static std::optional<krait::generator<int>> g;
+  g = [](auto& yield) {
+    yield(1);
+    std::exit(4);
+  };
+  g->next();
+  return g->next();
+});
+
+const scenario raises_at_exit("raises at exit", [] {
+  static krait::generator<int> g = [](auto& yield) {
+    const probes::at_exit last([] { say("unwound "); });
+    try {
+      yield(1);
+    } catch (const krait::generator_exit&) {
+      throw std::runtime_error("too late");
+    }
+  };
+  g.next();
+  return 0;
+});
+
+const scenario uncaught("uncaught exception", [] {
+  krait::generator<int> g = [](auto& yield) {
+    yield(1);
+    throw std::runtime_error("nobody catches this");
+  };
+  g.next();
+  return g.next();
+});
+
+}  // namespace
+
+TEST_CASE("generators with static storage are closed when the program ends, and may be used until then") {
+  const ending end = returns_from_main.run();
+  CHECK(end.status.exited_with(0));
+  CHECK(end.text == "thread local resumed late static ");
+}
+
+TEST_CASE("exit() inside a body ends the program in order") {
+  const ending end = exits_inside.run();
+  CHECK(end.status.exited_with(3));
+  CHECK(end.text == "resumed late static ");
+}
+
+TEST_CASE("a generator that is destroyed at exit while it runs says so, and the program ends") {
+  const ending end = running_at_exit.run();
+  CHECK(end.status.exited_with(4));
+  CHECK(end.says("Exception ignored while closing generator"));
+  CHECK(end.says("value_error: generator already executing"));
+}
+
+TEST_CASE("what a body raises at the end of the program is reported") {
+  const ending end = raises_at_exit.run();
+  CHECK(end.status.exited_with(0));
+  CHECK(end.says("unwound "));
+  CHECK(end.says("std::runtime_error: too late"));
+}
+
+TEST_CASE("an exception out of a body that nobody catches terminates the program with its text") {
+  const ending end = uncaught.run();
+  CHECK(end.status.killed_by(SIGABRT));
+  CHECK(end.says("nobody catches this"));
+}
