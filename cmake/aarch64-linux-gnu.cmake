@@ -13,3 +13,5 @@ if(Boost_DIR)
 else()
   set(CMAKE_DISABLE_FIND_PACKAGE_Boost ON)
 endif()
+# The system's start-up code has no marked branch targets, so the linker leaves lazy binding without: bind at once.
+set(CMAKE_EXE_LINKER_FLAGS_INIT -Wl,-z,now)

@@ -227,7 +227,7 @@ child_status in_child(Function function) {
   std::fflush(nullptr);
   const pid_t child = ::fork();
   if (child == 0) {
-    for (const int signal : {SIGSEGV, SIGBUS, SIGABRT}) {
+    for (const int signal : {SIGSEGV, SIGBUS, SIGABRT, SIGILL}) {
       std::signal(signal, SIG_DFL);
     }
     const rlimit no_core{0, 0};
