@@ -8,86 +8,32 @@
 #include <doctest/doctest.h>
 
 #include <execinfo.h>
-#include <pthread.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include <unwind.h>
 
 #include <array>
 #include <cstddef>
-#include <cstdint>
-#include <exception>
 #include <stdexcept>
 #include <string>
-#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include <krait/krait.hpp>
 
-#include "probes.hpp"
-
-// A function that is neither inlined nor, thanks to `stay`, replaced by what it calls last.
-#define TRACED(name)                                                                       \
-  extern "C" {                                                                             \
-  [[gnu::visibility("hidden")]] extern const char __start_bt_##name[], __stop_bt_##name[]; \
-  }                                                                                        \
-  namespace {                                                                              \
-  const bool name##_known = know({#name, __start_bt_##name, __stop_bt_##name});            \
-  }                                                                                        \
-  [[gnu::noinline, gnu::section("bt_" #name)]]
+#include "traced.hpp"
 
 namespace {
 
-struct function {
-  const char* name;
-  const char* begin;
-  const char* end;
-};
+using traced::expected;
+using traced::names;
+using traced::stay;
 
-std::vector<function>& functions() {
-  static std::vector<function> all;
-  return all;
-}
-bool know(function one) {
-  functions().push_back(one);
-  return true;
-}
+using items = krait::generator<int>;
+using yielding = krait::yielder<int>;
 
-void stay() {
-  asm volatile("");
-}
-
-/// "innermost < its caller < ...", of the functions that are known.
-std::string names(const std::vector<const void*>& addresses_to_return_to) {
-  std::string text;
-  for (const void* const address : addresses_to_return_to) {
-    const char* const call = static_cast<const char*>(address) - 1;
-    for (const function& each : functions()) {
-      if (call >= each.begin && call < each.end) {
-        text += (text.empty() ? "" : " < ") + std::string(each.name);
-      }
-    }
-  }
-  return text;
-}
-
-constexpr bool resumers_follow = std::string_view(krait::backend_name) == "native";
-
-/// What a backtrace is to show: what is on the generator's stack, and what resumed it.
-std::string expected(const std::string& generator, const std::string& resumer) {
-  return resumers_follow ? generator + " < " + resumer : generator;
-}
-
-/// Its own types, so that all that is inlined or instantiated for it is compiled as this file is.
-struct item {};
-using krait::generator;
-using krait::yielder;
-using items = generator<item>;
-using yielding = yielder<item>;
-
-// Three ways to see who called.
+// Two ways to see who called.
 
 std::vector<const void*> by_backtrace() {
   std::array<void*, 256> found;
@@ -110,65 +56,17 @@ unwinding by_unwinder() {
   return result;
 }
 
-/// Memory that a walk along frame pointers may read: those of threads and generators that take part.
-struct readable {
-  std::vector<std::pair<std::uintptr_t, std::uintptr_t>> stacks;
-
-  bool operator()(std::uintptr_t place) const {
-    for (const auto& [from, to] : stacks) {
-      if (place >= from && place + 2 * sizeof(void*) <= to) {
-        return true;
-      }
-    }
-    return false;
-  }
-  void add(const krait::stack& memory) {
-    stacks.emplace_back(reinterpret_cast<std::uintptr_t>(memory.limit),
-                        reinterpret_cast<std::uintptr_t>(memory.top()));
-  }
-  void add_this_thread() {
-    pthread_attr_t attributes;
-    void* lowest = nullptr;
-    std::size_t size = 0;
-    ::pthread_getattr_np(::pthread_self(), &attributes);
-    ::pthread_attr_getstack(&attributes, &lowest, &size);
-    ::pthread_attr_destroy(&attributes);
-    stacks.emplace_back(reinterpret_cast<std::uintptr_t>(lowest),
-                        reinterpret_cast<std::uintptr_t>(lowest) + size);
-  }
-};
-
-/// Follows frame pointers as a profiler would, as long as they point to a stack.
-[[gnu::noinline]] std::vector<const void*> by_frame_pointers(const readable& may_read) {
-  std::vector<const void*> found;
-  auto place = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
-#if defined(__riscv)
-  constexpr std::size_t into_record = 2 * sizeof(void*);
-#else
-  constexpr std::size_t into_record = 0;
-#endif
-  while (place % sizeof(void*) == 0 && may_read(place - into_record) && found.size() < 1000) {
-    const auto* const record = reinterpret_cast<void* const*>(place - into_record);
-    found.push_back(record[1]);
-    place = reinterpret_cast<std::uintptr_t>(record[0]);
-  }
-  return found;
-}
-
 /// What was seen where a generator looked.
 struct sight {
   std::string backtrace;
   std::string unwound;
-  std::string frame_pointers;
   bool ended = false;
-  readable may_read;
 
   void look() {
     backtrace = names(by_backtrace());
     unwinding all = by_unwinder();
     unwound = names(all.found);
     ended = all.ended;
-    frame_pointers = names(by_frame_pointers(may_read));
   }
 };
 
@@ -200,7 +98,7 @@ TRACED(outermost) void outermost(void (*what)(items&), items& g) {
 TRACED(body) void body(yielding& yield) {
   for (;;) {
     helper();
-    yield({});
+    yield(1);
   }
 }
 
@@ -225,7 +123,7 @@ TRACED(lends) void lends(yielding& yield, int levels) {
 TRACED(relay) void relay(yielding& yield, items& inner) {
   for (;;) {
     inner.next();
-    yield({});
+    yield(1);
   }
 }
 
@@ -240,12 +138,6 @@ void check_seen(const std::string& wanted) {
   CHECK(seen.backtrace == wanted);
   CHECK(seen.unwound == wanted);
   CHECK(seen.ended);
-}
-
-/// The first switch of a thread takes another way than all that follow.
-void warm_up() {
-  items g([](yielding& yield) { yield({}); });
-  g.next();
 }
 
 }  // namespace
@@ -287,7 +179,7 @@ TEST_SUITE("backtraces") {
   TEST_CASE("when the innermost has ended, a backtrace goes from who delegated to the resumer of the chain") {
     items chain([](yielding& yield) {
       yield.from(items([](yielding& inner) {
-        inner.from(items([](yielding& innermost) { innermost({}); }));
+        inner.from(items([](yielding& innermost) { innermost(1); }));
         body(inner);
       }));
     });
@@ -337,36 +229,6 @@ TEST_SUITE("backtraces") {
     check_seen(expected("looks < helper < body", "resumer"));
   }
 
-  TEST_CASE("a walk along frame pointers goes on in the resumer") {
-    warm_up();
-    struct known final : krait::stack_source {
-      krait::stack allocate() override {
-        const krait::stack memory = pool.allocate();
-        seen.may_read.add(memory);
-        return memory;
-      }
-      void deallocate(krait::stack memory) noexcept override { pool.deallocate(memory); }
-      krait::stack_pool pool;
-    };
-    known stacks;
-    seen.may_read = {};
-    seen.may_read.add_this_thread();
-    items inner(std::allocator_arg, stacks, [](yielding& yield) { body(yield); });
-    items outer(std::allocator_arg, stacks, [&inner](yielding& yield) { relay(yield, inner); });
-    items chain(std::allocator_arg, stacks, [&](yielding& yield) {
-      yield.from(items(std::allocator_arg, stacks, [](yielding& given) { body(given); }));
-    });
-    outermost(resumer, outer);
-    CHECK(seen.frame_pointers.starts_with(expected("looks < helper < body", "relay < resumer < outermost")));
-    outermost(other_resumer, outer);
-    CHECK(seen.frame_pointers.starts_with(
-        expected("looks < helper < body", "relay < other_resumer < outermost")));
-    outermost(resumer, chain);
-    outermost(other_resumer, chain);
-    CHECK(seen.frame_pointers.starts_with(expected("looks < helper < body", "other_resumer < outermost")));
-    seen.may_read = {};
-  }
-
   TEST_CASE("nothing above a generator's stack is read by unwinding") {
     // Its stack ends where the next page faults.
     struct edge final : krait::stack_source {
@@ -385,10 +247,7 @@ TEST_SUITE("backtraces") {
     };
     edge source;
     std::thread([&source] {
-      items g(std::allocator_arg, source, [](yielding& yield) {
-        seen.may_read = {};
-        body(yield);
-      });
+      items g(std::allocator_arg, source, [](yielding& yield) { body(yield); });
       resumer(g);
       check_seen(expected("looks < helper < body", "resumer"));
     }).join();
