@@ -135,7 +135,7 @@ constinit std::mutex arenas_mutex;
 
 /// Maps an arena, filled with guards as stacks are cut from it. Throws std::bad_alloc.
 arena& add_arena(const void* pool, const stack_options& options) {
-  auto fresh = std::make_unique<arena>(nullptr, 0, 0, options.guard, options.size, nullptr, pool);
+  std::unique_ptr<arena> fresh(new arena{nullptr, 0, 0, options.guard, options.size, nullptr, pool});
   // Where address space is scarce, a smaller one will do.
   std::byte* base = nullptr;
   for (fresh->slots = arena_size / fresh->stride() + 1; fresh->slots != 0; fresh->slots /= 2) {

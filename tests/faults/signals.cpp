@@ -56,8 +56,8 @@ int walk() {
 
 /// What the handler uses.
 struct tools {
-  std::optional<generator<int>> counter;
   krait::stack_pool pool{{.size = 32 * 1024}};
+  std::optional<generator<int>> counter;
   std::atomic<int> signals = 0;
   std::atomic<int> wrong = 0;
   std::atomic<int> deepest = 0;
