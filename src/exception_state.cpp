@@ -3,6 +3,8 @@
 
 #include <utility>
 
+#include "krait/detail/shadow_stack.hpp"
+
 namespace krait::detail {
 
 // The Itanium C++ ABI's function, declared by hand: <cxxabi.h> has it in libstdc++ only, and as a constant
@@ -24,7 +26,9 @@ extern "C" {
   gnu::tls_model("initial-exec")]] constinit __thread exception_state* krait_exception_state = &not_yet_found;
 }
 
+// A thread comes here before its first switch.
 [[gnu::noinline]] exception_state* find_exception_state() noexcept {
+  refuse_shadow_stack(has_shadow_stack());
   return krait_exception_state = __cxa_get_globals();
 }
 
