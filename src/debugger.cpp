@@ -61,7 +61,7 @@ extern "C" {
 }
 
 // A file to be loaded (entry of type 1), if the user's gdb trusts the place: docs/debugging.md.
-#if defined(KRAIT_GDB_SCRIPT)
+#if defined(KRAIT_GDB_SCRIPT) && defined(__ELF__)
 asm(".pushsection \".debug_gdb_scripts\", \"MS\", %progbits, 1\n\t"
     ".byte 1\n\t"
     ".asciz \"" KRAIT_GDB_SCRIPT

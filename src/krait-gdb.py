@@ -26,6 +26,7 @@
 # Tested on x86-64. What is here for AArch64 (both backends) and RISC-V 64 (native) is not.
 
 import contextlib
+import functools
 import re
 import struct
 
@@ -51,10 +52,9 @@ class Table:
         foreign_delegate stage_created stage_started""".split()
 
     def __init__(self):
-        try:
-            address = int(gdb.parse_and_eval("(unsigned long)&krait_debugger_table"))
-        except gdb.error:
-            raise gdb.GdbError("There is no krait in this program, or it was stripped of its symbols.") from None
+        address = symbol("krait_debugger_table")
+        if address is None:
+            raise gdb.GdbError("There is no krait in this program, or it was stripped of its symbols.")
         try:
             vars(self).update(zip(self.MEMBERS, words(address, len(self.MEMBERS))))
         except gdb.MemoryError:
@@ -151,10 +151,10 @@ class Machine:
 
 def fcontext_x86_64():
     """Which register is saved where differs between versions, so it is read from jump_fcontext itself."""
-    try:
-        code = gdb.selected_inferior().read_memory(symbol("jump_fcontext"), 96).tobytes()
-    except gdb.error:
-        raise gdb.GdbError("Boost.Context's jump_fcontext has no symbol here.") from None
+    function = symbol("jump_fcontext")
+    if function is None:
+        raise gdb.GdbError("Boost.Context's jump_fcontext has no symbol here.")
+    code = gdb.selected_inferior().read_memory(function, 96).tobytes()
     names = ["rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi"] + ["r%d" % i for i in range(8, 16)]
     # lea -SIZE(%rsp),%rsp; below the address to return to
     size = -int.from_bytes(re.search(rb"\x48\x8d\x64\x24(.)", code, re.DOTALL).group(1), "little", signed=True)
@@ -190,8 +190,21 @@ def machine_of(frame):
         raise gdb.GdbError("krait's switch is not known on " + frame.architecture().name() + ".") from None
 
 
+@functools.lru_cache(maxsize=None)
+def symbol_in(program, name):
+    try:
+        return int(gdb.parse_and_eval("(unsigned long)&" + name))
+    except gdb.error:
+        return None
+
+
 def symbol(name):
-    return int(gdb.parse_and_eval("(unsigned long)&" + name))
+    """Where it is, or None. Remembered, as unwinders ask often and gdb takes long to find that there is none."""
+    return symbol_in(gdb.current_progspace(), name)
+
+
+for event in (gdb.events.stop, gdb.events.exited, gdb.events.new_objfile, gdb.events.clear_objfiles):
+    event.connect(lambda _: symbol_in.cache_clear())
 
 
 def registers(machine, record, fcontext):
@@ -257,14 +270,19 @@ class Unwinder(gdb.unwinder.Unwinder):
 
 def resumer_of_base(machine, sp, pc):
     """The resumer's registers, if this frame is where Boost.Context begins a generator's stack; else None."""
+    start = symbol("make_fcontext")
+    if start is None or not 0 <= pc - start < 128:
+        return None
     if sp % 64 != 0:  # the stack begins at the generator's frame
         return None
     try:
-        if not 0 <= pc - symbol("make_fcontext") < 128:
-            return None
-        return registers(machine, sp + Table().frame_caller, True)
+        table = Table()
+        limit = word(word(sp + table.frame_rest) + table.rest_limit)
+        if limit < sp and word(sp + table.frame_own + 8) == 0:  # else it is some other user of Boost.Context
+            return registers(machine, sp + table.frame_caller, True)
     except (gdb.error, gdb.GdbError):
-        return None
+        pass
+    return None
 
 
 unwinder = Unwinder()
@@ -334,18 +352,16 @@ def backtrace_of_left(generator, options):
     """Prints the stack of a generator that is not running, its own part."""
     machine = machine_of(gdb.newest_frame())
     with unwinder.forging(machine, generator.registers(machine)) as skipped:
-        own = own_frames(generator, machine, skipped)
+        own = list(own_frames(generator, machine, skipped))
         inside = next((i for i, frame in enumerate(own) if not is_krait(frame, "krait::detail::")), 0)
         backtrace(options, skipped + inside, skipped + len(own), 0)
 
 
 def own_frames(generator, machine, skipped):
-    own = []
     for frame in frames(skipped):
         if not generator.holds(int(frame.read_register(machine.sp))):
-            break
-        own.append(frame)
-    return own
+            return
+        yield frame
 
 
 def backtrace_of_thread(options):
@@ -385,10 +401,13 @@ def where(generator):
     """The innermost function that is not krait's own."""
     machine = machine_of(gdb.newest_frame())
     with unwinder.forging(machine, generator.registers(machine)) as skipped:
-        own = own_frames(generator, machine, skipped)
-        frame = next((frame for frame in own if not is_krait(frame)), None)
-        if frame is None:
-            return "%#x" % own[0].pc()
+        innermost = None
+        for frame in own_frames(generator, machine, skipped):
+            innermost = innermost or frame
+            if not is_krait(frame):
+                break
+        else:
+            return "%#x" % (innermost.pc() if innermost else generator.resume_at)
         sal = frame.find_sal()
         if sal.symtab is None:
             return plain_name(frame) or frame.name() or "%#x" % frame.pc()
