@@ -129,7 +129,7 @@ void pass_on(int signal, siginfo_t* info, void* context) noexcept {
     }
     return;
   }
-  if ((previous.sa_flags & SA_RESETHAND) != 0) {
+  if ((previous.sa_flags & static_cast<int>(SA_RESETHAND)) != 0) {
     struct sigaction reset = {};
     reset.sa_handler = SIG_DFL;
     ::sigaction(signal, &reset, nullptr);

@@ -169,7 +169,7 @@ TEST_CASE("a pool's stack that a user's source hands on is reported without a na
 TEST_CASE("with KRAIT_OVERFLOW_HANDLER=off there is the signal only") {
   const ending end = default_stack.run({"KRAIT_OVERFLOW_HANDLER=off"});
   CHECK(ended_by_fault(end));
-  CHECK_FALSE(end.says("krait"));
+  CHECK_FALSE(end.says("krait: "));
 }
 
 namespace {
@@ -278,7 +278,7 @@ void once(int) {
   say("once\n");
 }
 const scenario reset_handler("handler with SA_RESETHAND", [] {
-  handle_with(SA_RESETHAND, &once);
+  handle_with(static_cast<int>(SA_RESETHAND), &once);
   return overflow_noted();
 });
 const scenario until_default("handler that restores the default", [] {
@@ -431,11 +431,11 @@ const scenario signal_stack_replaced("signal stack replaced", [] {
 }  // namespace
 
 TEST_CASE("a thread that takes a stack is given one for its signals, unless it has one, until it ends") {
-  if (!probes::sanitized) {  // a sanitizer gives each thread one
+  if (!probes::sanitized) {  // a sanitizer gives each thread one, and takes it away
     CHECK(signal_stack_freed.run().status.exited_with(0));
+    CHECK(signal_stack_replaced.run().status.exited_with(0));
   }
   const ending kept = signal_stack_kept.run();
   CHECK(ended_by_fault(kept));
   CHECK(names(kept, "endless", "65536"));
-  CHECK(signal_stack_replaced.run().status.exited_with(0));
 }
