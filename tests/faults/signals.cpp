@@ -61,7 +61,7 @@ struct tools {
   std::atomic<int> signals = 0;
   std::atomic<int> wrong = 0;
   std::atomic<int> deepest = 0;
-  bool backtraces = false;
+  std::atomic<bool> backtraces = false;
 };
 tools* the_tools = nullptr;
 
@@ -233,7 +233,6 @@ template <class Function>
 int with_single_steps(bool backtraces, Function function) {
   static tools mine;
   the_tools = &mine;
-  mine.backtraces = backtraces;
   mine.counter = generator<int>(std::allocator_arg, mine.pool, [](auto& yield) {
     for (int i = 0;; ++i) {
       yield(i);
@@ -245,7 +244,9 @@ int with_single_steps(bool backtraces, Function function) {
   action.sa_handler = &use_generators;
   ::sigaction(SIGTRAP, &action, nullptr);
   single_steps(true);
+  mine.backtraces = backtraces;  // not before: what sets the flag is assembly that no unwinder knows
   const bool right = function();
+  mine.backtraces = false;
   single_steps(false);
   std::fprintf(stderr, "%d", mine.signals.load());
   return right && mine.wrong == 0 ? 0 : 1;
