@@ -107,7 +107,7 @@ class counted_pool final : public krait::stack_source {
 };
 
 counted_pool& own_pool() {
-  static counted_pool& pool = *new counted_pool({32 * 1024, 0});
+  static counted_pool& pool = *new counted_pool({128 * 1024, 8192});
   return pool;
 }
 
