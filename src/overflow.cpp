@@ -119,9 +119,6 @@ struct sigaction previous;
 void pass_on(int signal, siginfo_t* info, void* context) noexcept {
   const bool by_hardware = info->si_code > 0;  // not by kill() or the like
   const auto handler = previous.sa_handler;    // the same place, and the same two constants, as sa_sigaction
-  if (handler == SIG_IGN && !by_hardware) {
-    return;
-  }
   if (handler == SIG_DFL || handler == SIG_IGN) {
     ::sigaction(signal, &previous, nullptr);
     if (!by_hardware) {

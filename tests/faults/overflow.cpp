@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <doctest/doctest.h>
 
+#include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
@@ -416,12 +417,11 @@ const scenario signal_stack_replaced("signal stack replaced", [] {
   static char mine[64 * 1024];
   const stack_t own{mine, 0, sizeof mine};
   static bool kept = false;
-  struct at_end {
-    ~at_end() { kept = current_signal_stack().ss_sp == mine; }
-  };
-  std::thread([&own] {
-    static thread_local at_end look;
-    static_cast<void>(&look);
+  static_cast<void>(third().next());
+  pthread_key_t last;  // made after krait's, so destroyed after krait's when a thread ends
+  ::pthread_key_create(&last, [](void*) { kept = current_signal_stack().ss_sp == mine; });
+  std::thread([&] {
+    ::pthread_setspecific(last, mine);
     static_cast<void>(third().next());
     ::sigaltstack(&own, nullptr);
   }).join();
