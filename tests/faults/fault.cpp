@@ -56,6 +56,8 @@ long blocks() noexcept {
 
 }  // namespace faults
 
+#if !defined(KRAIT_TSAN)  // which has all of them itself, and does not start without
+
 extern "C" {
 
 void* mmap(void* address, std::size_t size, int protection, int flags, int file, off_t offset) noexcept {
@@ -135,3 +137,5 @@ void free(void* block) noexcept {
 #endif
 
 }  // extern "C"
+
+#endif

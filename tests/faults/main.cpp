@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <climits>
 #include <cstdlib>
 #include <cstring>
 
@@ -33,6 +34,8 @@ int (*scenario::asked_for(int argc, char** argv))() {
 ending scenario::run(std::initializer_list<const char*> environment) const {
   int ends[2];
   REQUIRE(::pipe(ends) == 0);
+  char program[PATH_MAX] = {};
+  REQUIRE(::readlink("/proc/self/exe", program, sizeof program - 1) > 0);
   std::cout.flush();
   std::fflush(nullptr);
   const pid_t child = ::fork();
@@ -49,7 +52,7 @@ ending scenario::run(std::initializer_list<const char*> environment) const {
     ::dup2(ends[1], STDERR_FILENO);
     ::close(ends[0]);
     ::close(ends[1]);
-    ::execl("/proc/self/exe", "krait", "--scenario", name_, static_cast<char*>(nullptr));
+    ::execl(program, program, "--scenario", name_, static_cast<char*>(nullptr));
     std::_Exit(201);
   }
   ::close(ends[1]);
