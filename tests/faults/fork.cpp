@@ -10,9 +10,10 @@
 
 #include "scenario.hpp"
 
-// Sanitizers follow neither stacks nor threads into a forked process.
-
 namespace {
+
+/// ThreadSanitizer does not follow fibers into a forked process.
+const auto not_followed = doctest::skip(probes::thread_sanitized);
 
 krait::generator<int> count_up(probes::tally& objects) {
   return [token = probes::counted(objects)](auto& yield) {
@@ -40,7 +41,8 @@ krait::generator<std::string> in_handler() {
 
 }  // namespace
 
-TEST_CASE("after fork(), parent and child go on with their own copies of a suspended generator") {
+TEST_CASE("after fork(), parent and child go on with their own copies of a suspended generator" *
+          not_followed) {
   probes::tally objects;
   {
     auto g = count_up(objects);
@@ -70,7 +72,7 @@ TEST_CASE("after fork(), parent and child go on with their own copies of a suspe
   CHECK(objects.live == 0);
 }
 
-TEST_CASE("fork() inside a body: both processes run on, on the same stack") {
+TEST_CASE("fork() inside a body: both processes run on, on the same stack" * not_followed) {
   krait::generator<int> g = [](auto& yield) {
     yield(1);
     int first = 0;
@@ -90,7 +92,8 @@ TEST_CASE("fork() inside a body: both processes run on, on the same stack") {
   CHECK(second == 4);
 }
 
-TEST_CASE("a child of fork() may use generators that other threads were using, as those threads are gone") {
+TEST_CASE("a child of fork() may use generators that other threads were using, as those threads are gone" *
+          not_followed) {
   // What another thread holds in its magazine is lost to the child, nothing else.
   probes::tally objects;
   std::vector<krait::generator<int>> made_there;
