@@ -108,8 +108,8 @@ class iterator {
 }
 
 // The loops around the measured operations are functions of their own, so that what is measured does not
-// depend on what else a benchmark keeps in registers. An implementation may ask for more of the compiler; `Self`
-// keeps apart those that share a type.
+// depend on what else a benchmark keeps in registers. An implementation may ask for more of the compiler;
+// `Self` keeps apart those that share a type.
 #if !defined(KRAIT_BENCH_LOOP)
 #define KRAIT_BENCH_LOOP gnu::noinline
 #endif

@@ -5,7 +5,8 @@
 // krait::native defines KRAIT_NATIVE, krait::krait does not. Everything whose code depends on the choice
 // lives in an inline namespace named after the backend, so that both can be linked into one program.
 #if defined(KRAIT_NATIVE)
-#if !((defined(__x86_64__) || defined(__aarch64__) || defined(__riscv)) && defined(__LP64__) && defined(__ELF__))
+#if !((defined(__x86_64__) || defined(__aarch64__) || defined(__riscv)) && defined(__LP64__) && \
+      defined(__ELF__))
 #error "krait has no native backend for this machine: link krait::krait (Boost.Context) instead"
 #endif
 #define KRAIT_BACKEND native

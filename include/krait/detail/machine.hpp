@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// The two questions that both backends have to ask the machine in assembly, because a compiler would answer them from
-// memory although the stack, or the thread, has changed since.
+// The two questions that both backends have to ask the machine in assembly, because a compiler would answer
+// them from memory although the stack, or the thread, has changed since.
 
 #if defined(__SHADOW_CALL_STACK__)
 #define KRAIT_REFUSED "-fsanitize=shadow-call-stack"
@@ -14,7 +14,8 @@
 #endif
 #endif
 #if defined(KRAIT_REFUSED)
-#error "krait cannot be compiled with safe-stack or shadow-call-stack: their second stack belongs to the thread and would not be switched"
+#error \
+    "krait cannot be compiled with safe-stack or shadow-call-stack: their second stack belongs to the thread and would not be switched"
 #endif
 
 namespace krait::detail {
@@ -43,8 +44,8 @@ struct exception_state;
 /// Where the calling thread's exception state is (src/exception_state.cpp). Slow.
 exception_state* find_exception_state() noexcept;
 
-/// The same, from the thread-local variable krait_exception_state; until that has been set, something that seems to be
-/// active.
+/// The same, from the thread-local variable krait_exception_state; until that has been set, something that
+/// seems to be active.
 [[gnu::always_inline]] inline exception_state* current_exception_state() noexcept {
 #if defined(__x86_64__) && defined(__LP64__) && defined(__ELF__)
   exception_state* state;

@@ -3,25 +3,30 @@
 
 // The native switch on AArch64 (AAPCS64). What differs from native_x86_64.hpp:
 //
-// * x29 is the frame pointer, and x19 is what LLVM addresses realigned frames by: these two are carried by hand.
-// * The ABI lets a callee clobber only the upper halves of v8 to v15; here they are clobbered whole, as all vector registers
+// * x29 is the frame pointer, and x19 is what LLVM addresses realigned frames by: these two are carried by
+// hand.
+// * The ABI lets a callee clobber only the upper halves of v8 to v15; here they are clobbered whole, as all
+// vector registers
 //   are. fpcr is left alone, as mxcsr is.
-// * Return addresses may be signed (pac-ret). Those that are lie in frames of their own stack, and are checked there. What
+// * Return addresses may be signed (pac-ret). Those that are lie in frames of their own stack, and are
+// checked there. What
 //   a record holds is no return address: unsigned, and never returned to.
-// * On arrival: x0 holds the word that was sent, x2 the address of the object that the other side loaded from.
+// * On arrival: x0 holds the word that was sent, x2 the address of the object that the other side loaded
+// from.
 
 #include <cstddef>
 
 #include "krait/detail/registers.hpp"
 
 #if defined(__ARM_FEATURE_SVE)
-#define KRAIT_CLOBBERS_SVE                                                                               \
+#define KRAIT_CLOBBERS_SVE \
   , "p0", "p1", "p2", "p3", "p4", "p5", "p6", "p7", "p8", "p9", "p10", "p11", "p12", "p13", "p14", "p15"
 #else
 #define KRAIT_CLOBBERS_SVE
 #endif
 
-// With -mbranch-protection=bti every target of an indirect jump must be marked: `bti j`. A no-op without the hardware.
+// With -mbranch-protection=bti every target of an indirect jump must be marked: `bti j`. A no-op without the
+// hardware.
 #if defined(__ARM_FEATURE_BTI_DEFAULT)
 #define KRAIT_LANDING_PAD "hint #36\n\t"
 #else

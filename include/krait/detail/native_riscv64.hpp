@@ -3,29 +3,31 @@
 
 // The native switch on RISC-V 64 (LP64D). What differs from native_x86_64.hpp:
 //
-// * The frame pointer, s0, points behind its record, not to it. s1 is what LLVM addresses realigned frames by. These two are
+// * The frame pointer, s0, points behind its record, not to it. s1 is what LLVM addresses realigned frames
+// by. These two are
 //   carried by hand.
 // * fcsr is left alone, as mxcsr is.
-// * On arrival: a0 holds the word that was sent, a2 the address of the object that the other side loaded from.
+// * On arrival: a0 holds the word that was sent, a2 the address of the object that the other side loaded
+// from.
 
 #include <cstddef>
 
 #include "krait/detail/registers.hpp"
 
 #if defined(__riscv_flen)
-#define KRAIT_CLOBBERS_FLOAT                                                                             \
-  , "ft0", "ft1", "ft2", "ft3", "ft4", "ft5", "ft6", "ft7", "ft8", "ft9", "ft10", "ft11", "fa0", "fa1",  \
-      "fa2", "fa3", "fa4", "fa5", "fa6", "fa7", "fs0", "fs1", "fs2", "fs3", "fs4", "fs5", "fs6", "fs7",  \
+#define KRAIT_CLOBBERS_FLOAT                                                                            \
+  , "ft0", "ft1", "ft2", "ft3", "ft4", "ft5", "ft6", "ft7", "ft8", "ft9", "ft10", "ft11", "fa0", "fa1", \
+      "fa2", "fa3", "fa4", "fa5", "fa6", "fa7", "fs0", "fs1", "fs2", "fs3", "fs4", "fs5", "fs6", "fs7", \
       "fs8", "fs9", "fs10", "fs11"
 #else
 #define KRAIT_CLOBBERS_FLOAT
 #endif
 
 #if defined(__riscv_vector)
-#define KRAIT_CLOBBERS_VECTOR                                                                            \
-  , "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14",       \
-      "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28",  \
-      "v29", "v30", "v31", "vl", "vtype"
+#define KRAIT_CLOBBERS_VECTOR                                                                             \
+  , "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14", "v15", \
+      "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28", "v29",   \
+      "v30", "v31", "vl", "vtype"
 #else
 #define KRAIT_CLOBBERS_VECTOR
 #endif
@@ -54,8 +56,8 @@ template <std::size_t save_at, std::size_t load_at>
       "1:"
       : "+r"(a0), "+r"(a1), "+r"(a2), "+r"(a3)
       : [save] "i"(save_at), [load] "i"(load_at)
-      : "ra", "t0", "t1", "t2", "t3", "t4", "t5", "t6", "a4", "a5", "a6", "a7", "s2", "s3", "s4", "s5",
-        "s6", "s7", "s8", "s9", "s10", "s11", "memory" KRAIT_CLOBBERS_FLOAT KRAIT_CLOBBERS_VECTOR);
+      : "ra", "t0", "t1", "t2", "t3", "t4", "t5", "t6", "a4", "a5", "a6", "a7", "s2", "s3", "s4", "s5", "s6",
+        "s7", "s8", "s9", "s10", "s11", "memory" KRAIT_CLOBBERS_FLOAT KRAIT_CLOBBERS_VECTOR);
   return {a0, a2};
 }
 

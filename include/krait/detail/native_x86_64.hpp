@@ -28,7 +28,9 @@
 
 #include "krait/detail/registers.hpp"
 
-#if defined(__AVX512F__)
+// Clang knows these registers in any file; and a function may be compiled for AVX-512 in a file that is not.
+// GCC knows them where the whole file is: there, such a function must not switch.
+#if defined(__AVX512F__) || defined(__clang__)
 #define KRAIT_CLOBBERS_AVX512                                                                          \
   , "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26", \
       "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7"
