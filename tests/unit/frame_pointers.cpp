@@ -55,6 +55,17 @@ struct readable {
   }
 };
 
+/// A return address, which on AArch64 may be signed.
+const void* unsigned_address(void* address) {
+#if defined(__aarch64__)
+  register void* x30 asm("x30") = address;
+  asm("hint #7" : "+r"(x30));  // xpaclri
+  return x30;
+#else
+  return address;
+#endif
+}
+
 /// Follows frame pointers as a profiler would, as long as they point to a stack.
 [[gnu::noinline]] std::vector<const void*> by_frame_pointers(const readable& may_read) {
   std::vector<const void*> found;
@@ -66,7 +77,7 @@ struct readable {
 #endif
   while (place % sizeof(void*) == 0 && may_read(place - into_record) && found.size() < 1000) {
     const auto* const record = reinterpret_cast<void* const*>(place - into_record);
-    found.push_back(record[1]);
+    found.push_back(unsigned_address(record[1]));
     place = reinterpret_cast<std::uintptr_t>(record[0]);
   }
   return found;
