@@ -9,8 +9,7 @@
 //      base   [guard|size][guard|size] ... [guard|size]     slots; the first `used` have been handed out
 //
 //      a slot [guard|    stack    |the address of the frame that lives here, or null|colour]
-//                   ^limit        ^top                                                      (stack_in()
-//                   below)
+//                   ^limit        ^top                                       (stack_in(), below)
 //
 // A record is complete before it is linked. Later only `base` and `used` change: when a pool is destroyed its
 // records are dead, that is without a base, until another pool needs an arena of the same shape.

@@ -7,10 +7,9 @@
 //
 //      SIGSEGV --> on_fault --> did a generator hit its own guard?  yes: one line to stderr
 //                     |
-//                     +------> whoever was to handle it before: the default (back to the faulting
-//                     instruction, which
-//                              faults again and ends the process there, core dump and all), or the user's own
-//                              handler
+//                     +------> whoever was to handle it before: the user's own handler, or the default:
+//                              back to the faulting instruction, which faults again and ends the process
+//                              there, core dump and all
 //
 // A handler needs stack itself: the thread's alternate signal stack, which krait gives to each thread that
 // takes a stack from a pool and has none. It takes no lock: a frame is found through the list of arenas

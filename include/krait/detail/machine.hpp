@@ -4,18 +4,11 @@
 // The two questions that both backends have to ask the machine in assembly, because a compiler would answer
 // them from memory although the stack, or the thread, has changed since.
 
-#if defined(__SHADOW_CALL_STACK__)
-#define KRAIT_REFUSED "-fsanitize=shadow-call-stack"
-#elif defined(__has_feature)
-#if __has_feature(safe_stack)
-#define KRAIT_REFUSED "-fsanitize=safe-stack"
-#elif __has_feature(shadow_call_stack)
-#define KRAIT_REFUSED "-fsanitize=shadow-call-stack"
-#endif
-#endif
-#if defined(KRAIT_REFUSED)
+#if defined(__has_feature)
+#if __has_feature(safe_stack) || __has_feature(shadow_call_stack)
 #error \
     "krait cannot be compiled with safe-stack or shadow-call-stack: their second stack belongs to the thread and would not be switched"
+#endif
 #endif
 
 namespace krait::detail {

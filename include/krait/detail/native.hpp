@@ -4,13 +4,13 @@
 // The native backend: a file for each machine says how to jump. x86-64 is the reference; the others comment
 // on what differs.
 //
-//   jump<save_at, load_at>(save, load, target, word)   leaves, to be continued through the record at save +
-//   save_at, and
-//                                                      continues the one at load + load_at at `target`.
-//                                                      Returns what the jump sent that comes back
-//   jump_for_good(scratch, load, target, word)         the same, but there is no way back
-//   frame_pointer_at                                   how far into a frame record this machine's frame
-//   pointer points
+//   jump<save_at, load_at>(save, load, target, word)
+//       leaves, to be continued through the record at save + save_at, and continues the one at load + load_at
+//       at `target`. Returns what the jump sent that comes back
+//   jump_for_good(scratch, load, target, word)
+//       the same, but there is no way back
+//   frame_pointer_at
+//       how far into a frame record this machine's frame pointer points
 
 #include "krait/detail/registers.hpp"
 
