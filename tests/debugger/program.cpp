@@ -117,9 +117,20 @@ generator<int> iterating() {
 generator<int> simple() {
   return [](yielder<int>& yield) { yields_in_a_call(yield); };
 }
+
+/// Wherever the switch in it comes to lie: the landing behind it is aligned, with nothing to fill up or much.
+template <int shift>
 generator<int> crowd() {
-  return [](yielder<int>& yield) { yields_in_a_call(yield); };
+  return [](yielder<int>& yield) {
+    asm volatile(".skip %c0, 0x90" : : "i"(shift + 1));
+    yield(1);
+  };
 }
+template <int... shifts>
+void add_crowd(std::vector<generator<int>>& all, std::integer_sequence<int, shifts...>) {
+  (all.push_back(crowd<shifts>()), ...);
+}
+
 generator<int> roomy() {
   return generator<int>(std::allocator_arg, krait::stack_options{256 * 1024},
                         [](yielder<int>& yield) { yields_in_a_call(yield); });
@@ -203,9 +214,9 @@ int main(int, char** arguments) {
     each->next();
   }
   std::vector<generator<int>> many;
-  for (int i = 0; i < 40; ++i) {
-    many.push_back(crowd());
-    many.back().next();
+  add_crowd(many, std::make_integer_sequence<int, 40>());
+  for (generator<int>& each : many) {
+    each.next();
   }
 
   generator<int> running_chain = outer();

@@ -20,7 +20,8 @@
 //   item's time by a tenth and more.
 // * A signal may arrive in its midst, and its handler walk the stack, while the registers are partly the
 //   other side's. So from the first to the last of the loads, the call frame information says that this is a
-//   frame which the other side has called. It costs nothing.
+//   frame which the other side has called. It costs nothing. A walker looks up whom it takes for a caller by
+//   the byte before the address to continue at: that is a nop, never executed, which lies outside.
 // * On arrival: rdi holds the word that was sent, rdx the address of the object that the other side loaded
 //   from; rbp, rbx and rsp are as they were left; all else is undefined.
 
@@ -87,6 +88,7 @@ template <std::size_t save_at, std::size_t load_at>
       "movq %c[load]+16(%%rdx), %%rsp\n\t"
       "jmp *%%rcx\n\t"
       KRAIT_CALLED_BY_END
+      "nop\n\t"
       ".p2align 4\n"
       "1:\n\t" KRAIT_LANDING_PAD
       : "+D"(word), "+S"(save), "+d"(load), "+c"(target)
