@@ -6,9 +6,11 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
-#include <mutex>
 #include <string_view>
 #include <typeinfo>
+#include <utility>
+
+#include "hook.hpp"
 
 namespace krait {
 
@@ -19,15 +21,10 @@ const char* generator_exit::what() const noexcept {
 
 namespace {
 
-struct hook_slot {
-  std::mutex mutex;
-  unraisable_hook hook;
-};
-
 // Never destroyed: generators with static storage may still report.
-hook_slot& the_hook() {
-  static hook_slot& slot = *new hook_slot;
-  return slot;
+detail::hook<unraisable_hook>& the_hook() {
+  static auto& hook = *new detail::hook<unraisable_hook>;
+  return hook;
 }
 
 void write_to_stderr(const unraisable& event) {
@@ -38,9 +35,7 @@ void write_to_stderr(const unraisable& event) {
 }  // namespace
 
 unraisable_hook set_unraisable_hook(unraisable_hook hook) {
-  hook_slot& slot = the_hook();
-  const std::lock_guard lock(slot.mutex);
-  return std::exchange(slot.hook, std::move(hook));
+  return the_hook().exchange(std::move(hook));
 }
 
 namespace detail {
@@ -83,12 +78,7 @@ std::string describe(const std::exception_ptr& exception) {
 
 void report_unraisable(std::exception_ptr exception, std::string message) noexcept {
   try {
-    unraisable_hook hook;
-    {
-      hook_slot& slot = the_hook();
-      const std::lock_guard lock(slot.mutex);
-      hook = slot.hook;
-    }
+    const unraisable_hook hook = the_hook().get();
     const unraisable event{std::move(exception), std::move(message)};
     if (!hook) {
       write_to_stderr(event);

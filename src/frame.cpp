@@ -11,6 +11,7 @@
 
 #include "debugger.hpp"
 #include "krait/generator.hpp"
+#include "krait/warnings.hpp"
 #include "valgrind.hpp"
 
 namespace krait {
@@ -24,7 +25,9 @@ const frame foreign_delegate(nothing);
 std::string frame::repr() const {
   char address[2 + 2 * sizeof(void*) + 1];
   std::snprintf(address, sizeof address, "%p", static_cast<const void*>(this));
-  return std::string("<generator object ") + rest().name + " at " + address + ">";
+  static constexpr const char* type_names[] = {"generator", "coroutine", "async_generator"};
+  return std::string("<") + type_names[static_cast<int>(rest().kind)] + " object " + rest().name + " at " +
+         address + ">";
 }
 
 void frame::rename(std::string_view new_name) {
@@ -62,17 +65,36 @@ std::exception_ptr take_pending(frame& self) {
   return std::make_exception_ptr(generator_exit());
 }
 
-void throw_already_executing() {
-  throw value_error("generator already executing");
+namespace {
+
+/// How an error begins or ends with which of the three objects it is about.
+std::string noun(kind kind) {
+  static constexpr const char* nouns[] = {"generator", "coroutine", "async generator"};
+  return nouns[static_cast<int>(kind)];
 }
-void throw_moved_from() {
-  throw value_error("generator was moved from");
+std::string noun(const frame& self) {
+  return noun(self.rest().kind);
 }
-void throw_not_just_started() {
-  throw type_error("can't send non-None value to a just-started generator");
+
+}  // namespace
+
+void throw_already_executing(const frame& self) {
+  throw value_error(noun(self) + " already executing");
 }
-void throw_cannot_send_none() {
-  throw type_error("can't send None to a generator whose Send type has no None: use send()");
+void throw_moved_from(kind kind) {
+  throw value_error(noun(kind) + " was moved from");
+}
+void throw_not_just_started(const frame& self) {
+  throw type_error("can't send non-None value to a just-started " + noun(self));
+}
+void throw_cannot_send_none(const frame& self) {
+  throw type_error("can't send None to a " + noun(self) + " whose Send type has no None: use send()");
+}
+void throw_cannot_reuse_coroutine() {
+  throw runtime_error("cannot reuse already awaited coroutine");
+}
+void throw_being_awaited() {
+  throw runtime_error("coroutine is being awaited already");
 }
 void throw_no_value() {
   throw type_error("the generator delegated to had finished, and there is no None to return");
@@ -100,9 +122,9 @@ namespace {
 
 /// For destructors. An error's text takes memory; where there is none, that is the error.
 template <class Error>
-std::exception_ptr made(const char* text) noexcept {
+std::exception_ptr made(const frame& self, const char* text) noexcept {
   try {
-    return std::make_exception_ptr(Error(text));
+    return std::make_exception_ptr(Error(noun(self) + text));
   } catch (...) {
     return std::current_exception();
   }
@@ -110,18 +132,26 @@ std::exception_ptr made(const char* text) noexcept {
 
 }  // namespace
 
-std::exception_ptr already_executing() {
-  return made<value_error>("generator already executing");
+std::exception_ptr already_executing(const frame& self) {
+  return made<value_error>(self, " already executing");
 }
-std::exception_ptr ignored_exit() {
-  return made<runtime_error>("generator ignored GeneratorExit");
+std::exception_ptr ignored_exit(const frame& self) {
+  return made<runtime_error>(self, " ignored GeneratorExit");
 }
 
-std::exception_ptr stop_iteration_escaped() noexcept {
+std::exception_ptr stop_iteration_escaped(const frame& self) noexcept {
   try {
-    std::throw_with_nested(runtime_error("generator raised StopIteration"));
+    std::throw_with_nested(runtime_error(noun(self) + " raised StopIteration"));
   } catch (...) {
     return std::current_exception();
+  }
+}
+
+void warn_never_awaited(const frame& self) noexcept {
+  try {
+    warn("coroutine '" + std::string(self.rest().name) + "' was never awaited");
+  } catch (...) {
+    report_ignored(self, "finalizing coroutine", std::current_exception());
   }
 }
 
@@ -138,9 +168,13 @@ void forced_unwind_reached_base(const frame& self) noexcept {
 }
 
 void report_ignored_while_closing(const frame& self, std::exception_ptr exception) noexcept {
+  report_ignored(self, "closing generator", std::move(exception));
+}
+
+void report_ignored(const frame& self, const char* while_doing, std::exception_ptr exception) noexcept {
   std::string message;
   try {
-    message = "Exception ignored while closing generator " + self.repr();
+    message = std::string("Exception ignored while ") + while_doing + " " + self.repr();
   } catch (...) {  // out of memory: then without the message
   }
   report_unraisable(std::move(exception), std::move(message));

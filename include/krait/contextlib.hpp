@@ -48,6 +48,12 @@ template <class Manager>
 inline constexpr bool swallows =
     !std::is_void_v<decltype(std::declval<std::remove_reference_t<Manager>&>().exit(nullptr))>;
 
+/// Was `raised` raised from `exception`?
+inline bool is_cause(const runtime_error& raised, const std::exception_ptr& exception) {
+  const auto* const nested = dynamic_cast<const std::nested_exception*>(&raised);
+  return nested != nullptr && nested->nested_ptr() == exception;
+}
+
 /// Calls `manager.exit`; was the exception swallowed?
 template <class Manager>
 bool exit_from(Manager& manager, std::exception_ptr exception) {
@@ -292,8 +298,7 @@ class [[nodiscard]] contextmanager {
 
   /// Is `raised` what a generator makes of `exception`, a stop_iteration?
   static bool is_escaped_stop_iteration(const runtime_error& raised, const std::exception_ptr& exception) {
-    const auto* const cause = dynamic_cast<const std::nested_exception*>(&raised);
-    return cause != nullptr && cause->nested_ptr() == exception && detail::holds<stop_iteration<>>(exception);
+    return detail::is_cause(raised, exception) && detail::holds<stop_iteration<>>(exception);
   }
 
   generator<T> generator_;

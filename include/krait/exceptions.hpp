@@ -13,8 +13,9 @@ namespace krait {
 
 /// Raised by `next`, `send` and `throw_` when the body has returned. Python: StopIteration.
 ///
-/// `stop_iteration<R>` carries the value that the body returned and derives from `stop_iteration<>`, which
-/// can be caught without knowing R. Let out of a generator's body it becomes a runtime_error (PEP 479).
+/// `stop_iteration<R>` carries the value that the body returned and derives from `stop_iteration<>`,
+/// which can be caught without knowing R. Let out of a generator's body it becomes a runtime_error (PEP
+/// 479).
 template <class R = void>
 class stop_iteration;
 
@@ -43,10 +44,17 @@ class stop_iteration : public stop_iteration<> {
   std::optional<R> value_;
 };
 
+/// The end of an asynchronous iteration. Python: StopAsyncIteration. Let out of an async_generator's
+/// body it becomes a runtime_error.
+class stop_async_iteration : public std::exception {
+ public:
+  const char* what() const noexcept override { return "StopAsyncIteration"; }
+};
+
 /// Raised at the suspended `yield` of a generator that is being closed. Python: GeneratorExit.
 ///
-/// Not a std::exception, as GeneratorExit is no Exception: `catch (const std::exception&)` lets it pass.
-/// A body may catch it to clean up, and should then return or rethrow it.
+/// Not a std::exception, as GeneratorExit is no Exception: `catch (const std::exception&)` lets it
+/// pass. A body may catch it to clean up, and should then return or rethrow it.
 class generator_exit {
  public:
   generator_exit() = default;
@@ -88,10 +96,11 @@ struct unraisable {
 
 using unraisable_hook = std::function<void(const unraisable&)>;
 
-/// Sets what is called with exceptions that a destructor cannot raise, and returns the hook that was set
-/// before (empty: the default). An empty hook restores the default, which writes the message and the
-/// exception to stderr. An exception out of the hook is reported to stderr and goes no further. Any thread
-/// may call it; the hook runs on the thread that destroys the generator. Python: sys.unraisablehook.
+/// Sets what is called with exceptions that a destructor cannot raise, and returns the hook that was
+/// set before (empty: the default). An empty hook restores the default, which writes the message and
+/// the exception to stderr. An exception out of the hook is reported to stderr and goes no further. Any
+/// thread may call it; the hook runs on the thread that destroys the generator. Python:
+/// sys.unraisablehook.
 unraisable_hook set_unraisable_hook(unraisable_hook hook);
 
 namespace detail {

@@ -78,7 +78,7 @@ class [[nodiscard]] generator {
   generator& operator=(generator&& other) {
     if (this != &other) {
       if (frame_ != nullptr && frame_->state() == generator_state::running) {
-        detail::throw_already_executing();
+        detail::throw_already_executing(*frame_);
       }
       drop();
       frame_ = std::exchange(other.frame_, nullptr);
@@ -175,6 +175,12 @@ class [[nodiscard]] generator {
  private:
   template <class, class>
   friend class yielder;
+  template <class, class, class>
+  friend class coroutine;
+  template <class, class, class, class>
+  friend class async_generator;
+  template <class, detail::async_method>
+  friend class async_operation;
 
   struct nothing {};
   static constexpr bool returns = !std::is_void_v<Return>;
@@ -206,11 +212,24 @@ class [[nodiscard]] generator {
   [[gnu::noinline]] static bool end_unfinished(frame_type& self) noexcept;
   static void drop_running(frame_type& self) noexcept;
 
-  frame_type& checked() const {
+  void check_moved_from(detail::kind kind) const {
     if (frame_ == nullptr) [[unlikely]] {
-      detail::throw_moved_from();
+      detail::throw_moved_from(kind);
     }
+  }
+  frame_type& checked() const {
+    check_moved_from(detail::kind::generator);
     return *frame_;
+  }
+
+  void set_kind(detail::kind kind) noexcept { frame_->rest().kind = kind; }
+
+  /// Whom it is suspended in a delegation to, for coroutine::awaiting().
+  std::string delegate_repr() const {
+    const detail::frame* const delegate = yielding_from() ? checked().rest().delegate : nullptr;
+    return delegate == nullptr                     ? std::string()
+           : delegate == &detail::foreign_delegate ? std::string("<iterator>")
+                                                   : delegate->repr();
   }
 
   /// What the resumption functions have in common: the address of what was yielded, or null at the end. The
@@ -223,11 +242,19 @@ class [[nodiscard]] generator {
   [[gnu::always_inline]] static outcome advance(frame_type& self, detail::context*& last) {
     if constexpr (!detail::has_none<Send>) {
       if (self.state() == generator_state::suspended) [[unlikely]] {
-        detail::throw_cannot_send_none();
+        detail::throw_cannot_send_none(self);
       }
     }
     return {&self, detail::advance(self, nullptr, last)};
   }
+
+  /// Of an async_generator, at a `yield` that looks elsewhere for what is sent.
+  outcome advance_with_none() {
+    frame_type& self = checked();
+    detail::context* last = &self;
+    return {&self, detail::advance(self, nullptr, last)};
+  }
+  std::exception_ptr ignored_exit() const { return detail::ignored_exit(*frame_); }
 
   [[gnu::always_inline]] outcome advance() {
     frame_type& self = checked();
@@ -239,7 +266,7 @@ class [[nodiscard]] generator {
   [[gnu::always_inline]] outcome advance_with_value(S& value) {
     frame_type& self = checked();
     if (self.stage == detail::stage::created && !detail::is_none(value)) [[unlikely]] {
-      detail::throw_not_just_started();
+      detail::throw_not_just_started(self);
     }
     detail::context* last = &self;
     return {&self, detail::advance(self, &value, last)};

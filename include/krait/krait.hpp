@@ -3,9 +3,13 @@
 
 // All of krait.
 
+#include "krait/async_contextlib.hpp"
+#include "krait/async_generator.hpp"
 #include "krait/contextlib.hpp"
+#include "krait/coroutine.hpp"
 #include "krait/exceptions.hpp"
 #include "krait/generator.hpp"
 #include "krait/stack.hpp"
 #include "krait/step.hpp"
+#include "krait/warnings.hpp"
 #include "krait/yielder.hpp"

@@ -49,8 +49,9 @@ inline namespace KRAIT_BACKEND {
   }
   if (!leaf->resumable()) [[unlikely]] {
     if (self.stage == stage::started) {
-      throw_already_executing();
+      throw_already_executing(self);
     }
+    check_reuse(self);
     return nullptr;
   }
   return resume(*leaf, word, last);
@@ -82,7 +83,7 @@ inline void* raise_exit(frame& self, std::exception_ptr given = nullptr) noexcep
     self.exit_raised = true;
     throw generator_exit();
   }
-  report_ignored_while_closing(self, ignored_exit());
+  report_ignored_while_closing(self, ignored_exit(self));
   for (;;) {
     suspend(self, nullptr);
   }
@@ -226,6 +227,10 @@ class yielder : private detail::frame {
   friend class generator;
   template <class, class>
   friend class yielder;
+  template <class, class, class, class>
+  friend class async_yielder;
+  template <class, detail::async_method>
+  friend class async_operation;
 
   template <class Y>
   [[gnu::always_inline]] void* yield_object(Y& value) {

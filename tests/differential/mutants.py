@@ -15,13 +15,13 @@ DELEGATION = "include/krait/detail/delegation.hpp"
 # Name, file, what is replaced (its only occurrence), and by what.
 MUTANTS = [
     ("close() swallows RuntimeError", GENERATOR,
-     "    std::rethrow_exception(detail::ignored_exit());", "    return close_type();"),
+     "    std::rethrow_exception(detail::ignored_exit(self));", "    return close_type();"),
     ("throw_() does not reach the delegate", GENERATOR,
      "  if (self.leaf != &self && detail::is_generator_exit(exception)) {", "  if (self.leaf != &self) {"),
     ("throw_() does not reach a shared delegate", DELEGATION,
      "made = inner.raise(std::move(thrown));", "std::rethrow_exception(std::move(thrown));"),
     ("PEP 479 is off", GENERATOR,
-     "self.rest().exception = detail::stop_iteration_escaped();", "self.rest().exception = std::current_exception();"),
+     "self.rest().exception = detail::stop_iteration_escaped(self);", "self.rest().exception = std::current_exception();"),
     ("close() loses its value", GENERATOR,
      "return returned ? close_type(detail::copy_or_take(self.result)) : std::nullopt;",
      "return returned ? std::nullopt : close_type();"),

@@ -96,11 +96,11 @@ R yielder<Yield, Send>::from(generator<Y, S, R>&& given) {
   auto& child = given.checked();
   detail::check_stack(*this);
   if (child.state() == generator_state::running) {
-    detail::throw_already_executing();
+    detail::throw_already_executing(child);
   }
   if constexpr (!detail::has_none<S>) {
     if (child.state() == generator_state::suspended) {
-      detail::throw_cannot_send_none();
+      detail::throw_cannot_send_none(child);
     }
   }
   generator<Y, S, R> owned = std::move(given);
@@ -187,6 +187,7 @@ R yielder<Yield, Send>::delegate_by_steps(generator<Y, S, R>& inner) {
       detail::raise_pending(*this);
     }
     if (inner.done()) {
+      detail::check_reuse(inner.checked());
       // Its throw_() would raise just that, and a stop_iteration that is raised here ends the delegation.
       return detail::value_of_stop<R>(std::move(thrown));
     }

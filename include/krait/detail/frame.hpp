@@ -50,6 +50,13 @@ enum class stage : unsigned char {
   discarded  ///< ended without having started
 };
 
+/// Which of Python's three objects a frame is of. They differ in what their errors say, and in that a
+/// coroutine that has ended cannot be resumed.
+enum class kind : unsigned char { generator, coroutine, async_generator };
+
+/// The operations on an async_generator.
+enum class async_method : unsigned char { asend, athrow, aclose };
+
 /// What of a frame is looked at only when it is made, ends, delegates or is asked about.
 struct rarely_used : stack_identities {
   frame* delegator = nullptr;
@@ -60,6 +67,7 @@ struct rarely_used : stack_identities {
   std::exception_ptr exception;
 
   const char* name = "";
+  detail::kind kind = detail::kind::generator;
   stack memory;
   void* fiber = nullptr;           ///< ThreadSanitizer's
   stack_source* source = nullptr;  ///< null: the default pool
@@ -111,7 +119,7 @@ struct frame : context {
     return evicted && sp >= rest().memory.limit && sp < rest().memory.top();
   }
 
-  /// "<generator object NAME at 0x...>"
+  /// "<generator object NAME at 0x...>", or coroutine, or async_generator
   std::string repr() const;
 
   void rename(std::string_view new_name);
@@ -148,21 +156,33 @@ std::exception_ptr take_pending(frame& self);
   std::rethrow_exception(take_pending(self));
 }
 
-[[noreturn]] void throw_already_executing();
-[[noreturn]] void throw_moved_from();
-[[noreturn]] void throw_not_just_started();
-[[noreturn]] void throw_cannot_send_none();
+[[noreturn]] void throw_already_executing(const frame& self);
+[[noreturn]] void throw_moved_from(kind kind);
+[[noreturn]] void throw_not_just_started(const frame& self);
+[[noreturn]] void throw_cannot_send_none(const frame& self);
+[[noreturn]] void throw_cannot_reuse_coroutine();
+[[noreturn]] void throw_being_awaited();
 [[noreturn]] void throw_no_value();
 [[noreturn]] void throw_no_exception();
 [[noreturn]] void throw_yield_elsewhere();
 [[noreturn]] void throw_unusable_stack(std::size_t needed, stack memory);
 [[noreturn]] void throw_has_no_send(const std::type_info& type);
 
-std::exception_ptr already_executing();
-std::exception_ptr ignored_exit();
+std::exception_ptr already_executing(const frame& self);
+std::exception_ptr ignored_exit(const frame& self);
 
 /// "generator raised StopIteration", caused by the exception being handled (PEP 479).
-std::exception_ptr stop_iteration_escaped() noexcept;
+std::exception_ptr stop_iteration_escaped(const frame& self) noexcept;
+
+/// What has ended is resumed all the same: throws, if it is a coroutine.
+inline void check_reuse(const frame& self) {
+  if (self.rest().kind == kind::coroutine) {
+    throw_cannot_reuse_coroutine();
+  }
+}
+
+/// Tells the warning hook of a coroutine that is dropped before it has started.
+void warn_never_awaited(const frame& self) noexcept;
 
 /// Is it a generator_exit?
 bool is_generator_exit(const std::exception_ptr& exception) noexcept;
@@ -172,6 +192,9 @@ bool is_generator_exit(const std::exception_ptr& exception) noexcept;
 
 /// Tells the unraisable hook of what came up while a destructor closed `self`.
 void report_ignored_while_closing(const frame& self, std::exception_ptr exception) noexcept;
+
+/// "Exception ignored while WHILE_DOING <... object NAME at 0x...>".
+void report_ignored(const frame& self, const char* while_doing, std::exception_ptr exception) noexcept;
 
 /// Where dump_generators() finds out who lives on a stack of a pool: in a word that the pool keeps above it.
 inline const frame*& resident_above(std::byte* top) noexcept {

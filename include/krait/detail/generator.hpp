@@ -78,7 +78,7 @@ struct generator<Yield, Send, Return>::frame_with_body final : frame_type {
       self.rest().exception = std::current_exception();
       ended = detail::stage::exited;
     } catch (const stop_iteration<>&) {
-      self.rest().exception = detail::stop_iteration_escaped();
+      self.rest().exception = detail::stop_iteration_escaped(self);
 #if defined(__GLIBCXX__)
     } catch (abi::__forced_unwind&) {
       detail::forced_unwind_reached_base(self);
@@ -152,11 +152,14 @@ bool generator<Yield, Send, Return>::end_unfinished(frame_type& self) noexcept {
       drop_running(self);
       return false;
     case generator_state::created:
+      if (self.rest().kind == detail::kind::coroutine) {
+        detail::warn_never_awaited(self);
+      }
       self.discard();
       break;
     case generator_state::suspended:
       if (detail::raise_exit(self) != nullptr) {
-        detail::report_ignored_while_closing(self, detail::ignored_exit());
+        detail::report_ignored_while_closing(self, detail::ignored_exit(self));
         return false;  // its frames live on
       }
       if (self.stage == detail::stage::raised) {
@@ -180,7 +183,7 @@ void generator<Yield, Send, Return>::drop_running(frame_type& self) noexcept {
     }
   }
   self.orphaned = true;
-  detail::report_ignored_while_closing(self, detail::already_executing());
+  detail::report_ignored_while_closing(self, detail::already_executing(self));
 }
 
 template <class Yield, class Send, class Return>
@@ -191,11 +194,12 @@ auto generator<Yield, Send, Return>::raise(std::exception_ptr exception) -> outc
   }
   switch (self.state()) {
     case generator_state::running:
-      detail::throw_already_executing();
+      detail::throw_already_executing(self);
+    case generator_state::closed:
+      detail::check_reuse(self);
+      std::rethrow_exception(std::move(exception));
     case generator_state::created:
       self.discard();
-      [[fallthrough]];
-    case generator_state::closed:
       std::rethrow_exception(std::move(exception));
     case generator_state::suspended:
       break;
@@ -211,7 +215,7 @@ auto generator<Yield, Send, Return>::close() -> close_type {
   frame_type& self = checked();
   switch (self.state()) {
     case generator_state::running:
-      detail::throw_already_executing();
+      detail::throw_already_executing(self);
     case generator_state::created:
       self.discard();
       [[fallthrough]];
@@ -221,7 +225,7 @@ auto generator<Yield, Send, Return>::close() -> close_type {
       break;
   }
   if (detail::raise_exit(self) != nullptr) {
-    std::rethrow_exception(detail::ignored_exit());
+    std::rethrow_exception(detail::ignored_exit(self));
   }
   if (self.stage == detail::stage::exited) {
     self.rest().exception = nullptr;

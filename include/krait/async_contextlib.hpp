@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Asynchronous context managers: those whose entering and leaving may have to wait. Python: `async
+// with`, and the asynchronous half of contextlib.
+//
+// A stackful coroutine may await from any depth of calls, also from within `with`. So an asynchronous
+// manager, together with the awaiter of the coroutine that is to wait, is a manager like any other
+// (`awaited`), and whatever is made for those does: `with`, `entered`, and exit_stack, which so is
+// AsyncExitStack as well:
+//
+//     krait::exit_stack stack;
+//     auto& db = stack.enter_context(krait::awaited(co, connect("proto://db.somedomain.net")));
+
+#include <concepts>
+#include <exception>
+#include <type_traits>
+#include <utility>
+
+#include "krait/async_generator.hpp"
+#include "krait/contextlib.hpp"
+
+namespace krait {
+
+/// Has `aenter()` and `aexit(std::exception_ptr)`, as enter() and exit() of a context_manager, but that
+/// what these return is the result of awaiting what aenter() and aexit() return. Python:
+/// contextlib.AbstractAsyncContextManager.
+template <class T>
+concept async_context_manager = requires(std::remove_reference_t<T>& manager, std::exception_ptr exception) {
+  { manager.aenter() } -> awaitable;
+  { manager.aexit(exception) } -> awaitable;
+};
+
+/// An asynchronous manager as a plain one, for use in the coroutine that `co` belongs to: entering and
+/// leaving await there. Of an lvalue it keeps a reference.
+template <class Awaiter, async_context_manager Manager>
+class [[nodiscard]] awaited {
+ public:
+  awaited(Awaiter& co, Manager&& manager) : co_(&co), manager_(std::forward<Manager>(manager)) {}
+
+  decltype(auto) enter() { return co_->await(manager_.aenter()); }
+  decltype(auto) exit(std::exception_ptr exception) {
+    return co_->await(manager_.aexit(std::move(exception)));
+  }
+
+ private:
+  Awaiter* co_;
+  Manager manager_;
+};
+
+template <class Awaiter, class Manager>
+awaited(Awaiter&, Manager&&) -> awaited<Awaiter, Manager>;
+
+/// As with(), of an asynchronous manager. Python: `async with manager as value:`.
+template <class Awaiter, class Manager, class Body>
+auto async_with(Awaiter& co, Manager&& manager, Body&& body) {
+  static_assert(
+      async_context_manager<Manager>,
+      "async_with: the object does not support the asynchronous context manager protocol: aenter() and "
+      "aexit(std::exception_ptr), both of which return something to await");
+  return with(awaited(co, std::forward<Manager>(manager)), std::forward<Body>(body));
+}
+
+inline namespace KRAIT_BACKEND {
+
+/// A manager made from an asynchronous generator that yields once, as contextmanager from a generator.
+/// Python: contextlib.asynccontextmanager.
+///
+///     krait::asynccontextmanager<connection*, message> connect(std::string address) {
+///       return [address](auto& co) {
+///         connection made(address);
+///         co.await(made.handshake());
+///         co(&made);
+///         co.await(made.goodbye());
+///       };
+///     }
+template <class T, class DriverYield = void, class DriverSend = void>
+class [[nodiscard]] asynccontextmanager {
+ public:
+  /// Throws what making a generator throws.
+  template <detail::body_of<async_yielder<T, void, DriverYield, DriverSend>, void> Body>
+  asynccontextmanager(Body&& body,  // NOLINT(google-explicit-constructor)
+                      const char* name = __builtin_FUNCTION())
+      : generator_(std::forward<Body>(body), name) {}
+
+  /// Takes a generator that has not started.
+  explicit asynccontextmanager(async_generator<T, void, DriverYield, DriverSend>&& given) noexcept
+      : generator_(std::move(given)) {}
+
+  /// Awaited, runs the body to its `yield`. Throws as contextmanager::enter().
+  auto aenter() {
+    return detail::deferred([this](auto& co) -> T {
+      if (generator_.state() != generator_state::created) {
+        throw value_error("a contextmanager can be entered once");
+      }
+      try {
+        return co.await(generator_.anext());
+      } catch (const stop_async_iteration&) {
+      }
+      throw runtime_error("generator didn't yield");
+    });
+  }
+
+  /// Awaited, runs the body to its end. Returns and throws as contextmanager::exit().
+  auto aexit(std::exception_ptr exception) {
+    return detail::deferred([this, exception = std::move(exception)](auto& co) {
+      try {
+        if (exception == nullptr) {
+          co.await(generator_.anext());
+        } else {
+          co.await(generator_.athrow(exception));
+        }
+      } catch (const stop_async_iteration&) {
+        return exception != nullptr && std::current_exception() != exception;
+      } catch (const runtime_error& raised) {
+        if (std::current_exception() != exception && !is_escaped(raised, exception)) {
+          throw;
+        }
+        return false;
+      } catch (...) {
+        if (std::current_exception() != exception) {
+          throw;
+        }
+        return false;
+      }
+      co.await(generator_.aclose());
+      throw runtime_error(exception == nullptr ? "generator didn't stop"
+                                               : "generator didn't stop after athrow()");
+    });
+  }
+
+ private:
+  /// Is `raised` what an asynchronous generator makes of `exception`, the end of an iteration?
+  static bool is_escaped(const runtime_error& raised, const std::exception_ptr& exception) {
+    return detail::is_cause(raised, exception) &&
+           (detail::holds<stop_iteration<>>(exception) || detail::holds<stop_async_iteration>(exception));
+  }
+
+  async_generator<T, void, DriverYield, DriverSend> generator_;
+};
+
+}  // namespace KRAIT_BACKEND
+
+/// Awaits `aclose()` of an object at the end, however the block was left: for an async_generator that
+/// is not iterated to its end. Python: contextlib.aclosing.
+template <class T>
+requires requires(std::remove_reference_t<T>& object) {
+  { object.aclose() } -> awaitable;
+}
+class [[nodiscard]] aclosing {
+ public:
+  explicit aclosing(std::type_identity_t<T> object) : object_(std::forward<T>(object)) {}
+
+  auto aenter() noexcept {
+    return detail::deferred([this](auto&) -> std::remove_reference_t<T>& { return object_; });
+  }
+  auto aexit(const std::exception_ptr&) {
+    return detail::deferred([this](auto& co) { static_cast<void>(co.await(object_.aclose())); });
+  }
+
+ private:
+  T object_;
+};
+
+template <class T>
+aclosing(T&&) -> aclosing<T>;
+
+}  // namespace krait

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "krait/async_generator.hpp"
+
+#include <string>
+#include <utility>
+
+namespace krait {
+
+namespace {
+
+thread_local std::shared_ptr<const async_generator_hooks> hooks;
+
+}  // namespace
+
+async_generator_hooks set_asyncgen_hooks(async_generator_hooks wanted) {
+  async_generator_hooks before = get_asyncgen_hooks();
+  const bool none = !wanted.firstiter && !wanted.finalizer;
+  hooks = none ? nullptr : std::make_shared<const async_generator_hooks>(std::move(wanted));
+  return before;
+}
+
+async_generator_hooks get_asyncgen_hooks() {
+  return hooks == nullptr ? async_generator_hooks() : *hooks;
+}
+
+namespace detail {
+
+std::shared_ptr<const async_generator_hooks> current_asyncgen_hooks() {
+  return hooks;
+}
+
+void throw_cannot_reuse_operation(async_method method) {
+  throw runtime_error(method == async_method::asend ? "cannot reuse already awaited __anext__()/asend()"
+                                                    : "cannot reuse already awaited aclose()/athrow()");
+}
+
+void throw_async_generator_running(async_method method) {
+  static constexpr const char* names[] = {"anext", "athrow", "aclose"};
+  throw runtime_error(std::string(names[static_cast<int>(method)]) +
+                      "(): asynchronous generator is already running");
+}
+
+void throw_started_with_value() {
+  throw runtime_error("can't send non-None value to a just-started coroutine");
+}
+void throw_cannot_be_sent() {
+  throw type_error("what was sent is not of the type that the async generator's yield returns");
+}
+void throw_async_not_just_started() {
+  throw type_error("can't send non-None value to a just-started async generator");
+}
+
+void throw_stop_async_iteration_escaped() {
+  std::throw_with_nested(runtime_error("async generator raised StopAsyncIteration"));
+}
+
+void warn_operation_never_awaited(async_method method, std::string_view name) noexcept {
+  static constexpr const char* names[] = {"asend", "athrow", "aclose"};
+  try {
+    warn("coroutine method '" + std::string(names[static_cast<int>(method)]) + "' of '" + std::string(name) +
+         "' was never awaited");
+  } catch (...) {
+    report_unraisable(std::current_exception(), "Exception ignored while finalizing coroutine method");
+  }
+}
+
+void finalize(const async_generator_hooks& hooks, std::unique_ptr<async_generator_object> object) noexcept {
+  std::string message;
+  try {
+    message = "Exception ignored while finalizing generator " + object->repr();
+    hooks.finalizer(std::move(object));
+  } catch (...) {
+    report_unraisable(std::current_exception(), std::move(message));
+  }
+}
+
+}  // namespace detail
+}  // namespace krait
