@@ -11,7 +11,6 @@
 
 #include <array>
 #include <cstddef>
-#include <iomanip>
 #include <krait/krait.hpp>
 #include <optional>
 #include <ostream>
@@ -22,21 +21,11 @@
 #include <utility>
 #include <vector>
 
+#include "database.hpp"
+#include "python.hpp"
+
 namespace tour {
 namespace {
-
-/// Python's print().
-template <class... Args>
-void print(std::ostream& out, const Args&... args) {
-  const char* separator = "";
-  ((out << std::exchange(separator, " ") << args), ...);
-  out << '\n';
-}
-
-/// Python's repr(), of a string without apostrophes.
-auto repr(std::string_view text) {
-  return std::quoted(text, '\'');
-}
 
 // ------------------------------------------------------------------------------------- finite Fibonacci
 
@@ -108,42 +97,6 @@ void running_sum(std::ostream& out) {
 }
 
 // ---------------------------------------------------------------------- inserting rows, all at one time
-
-struct db_response {
-  std::string_view status;
-};
-
-/// A stand-in for a database: it is busy with "row 2" for two polls, and does not like duplicates.
-class database_connection {
- public:
-  explicit database_connection(std::ostream& out) : out_(out) {}
-
-  void insert(const std::string& row) { begin("insert", row); }
-  void select(const std::string& query) { begin("select", query); }
-
-  db_response get_response() {
-    db_response response{"pending"};
-    if (polls_left_-- == 0) {
-      response.status = statement_.find("duplicate") == std::string::npos ? "success" : "failure";
-    }
-    print(out_, "  database:", statement_, "is", response.status);
-    return response;
-  }
-
- private:
-  void begin(const char* verb, const std::string& what) {
-    statement_ = std::string(verb) + ' ' + what;
-    polls_left_ = what.back() - '0';
-  }
-
-  std::ostream& out_;
-  std::string statement_;
-  int polls_left_ = 0;
-};
-
-database_connection get_database_connection(std::ostream& out) {
-  return database_connection(out);
-}
 
 /// Yields the response to the resumer while the database is at work. In Python both generators below have
 /// this loop in full, as only they can yield; here a `yield` may come from any depth of ordinary calls.

@@ -3,23 +3,15 @@
 
 #include <doctest/doctest.h>
 
-#include <sstream>
 #include <string>
 #include <string_view>
 
+#include "output.hpp"
+
 namespace {
 
-/// The output of an example.
 std::string output_of(std::string_view name) {
-  for (const tour::example& example : tour::examples()) {
-    if (example.name == name) {
-      std::ostringstream out;
-      example.run(out);
-      return out.str();
-    }
-  }
-  FAIL("there is no example ", std::string(name));
-  return {};
+  return output_of(name, tour::examples());
 }
 
 }  // namespace
