@@ -72,6 +72,24 @@ struct krait_peer {
     };
   }
 
+  static krait::coroutine<long> awaiting(int depth) {
+    return [depth](auto& co) {
+      if (depth == 1) {
+        co.await(krait::awaitable_generator<long>(counter(bench::endless)));
+      } else {
+        co.await(awaiting(depth - 1));
+      }
+    };
+  }
+
+  static long resume(krait::coroutine<long>& awaiting) { return awaiting.send(); }
+
+  static krait::coroutine<long, void, long> returning(long value) {
+    return [value](auto&) { return value; };
+  }
+
+  static long run(krait::coroutine<long, void, long>& one) { return *one.resume().result(); }
+
   static krait::generator<const long&> walk(const bench::node* root) {
     return [root](auto& yield) {
       if (root->left != nullptr) {

@@ -12,6 +12,8 @@
 //      close             create, one item, destroy while suspended; what lives in the body must be destroyed
 //      delegate/D        one item across D levels of delegation
 //      delegate_shared/D the same by reference, which others might advance as well
+//      await/D           one item of an awaitable, out through D coroutines that await each other, to who
+//      drives coroutine_spawn   create a coroutine that awaits nothing, drive it to its end, destroy
 //      walk_tree         one node of a million, in order, each node delegating to its children's generators
 //      walk_tree_calls   the same by plain recursion, with the right to yield handed down
 //      round_robin/N     one item of N live generators in turn
@@ -29,6 +31,8 @@
 //      guarded(count)      an endless range whose body holds a destruction_counter
 //      nested(depth)       an endless range 0, 1, ... through `depth` levels of delegation
 //      nested_shared(depth)
+//      awaiting(depth)     what resume(awaiting) takes, for the next of the items 0, 1, ...
+//      returning(value)    a coroutine, which run(coroutine) drives for its value
 //      walk(tree)          the values of a tree, in order
 //      walk_calls(tree)
 //
@@ -237,6 +241,28 @@ template <class Make>
   check(state, sum, sum_below(state.iterations()));
 }
 
+template <class Self>
+[[KRAIT_BENCH_LOOP]] void await(benchmark::State& state) {
+  auto awaiting = opaque(&Self::awaiting)(static_cast<int>(state.range(0)));
+  long sum = 0;
+  for (auto _ : state) {
+    sum += Self::resume(awaiting);
+  }
+  check(state, sum, sum_below(state.iterations()));
+}
+
+template <class Self>
+[[KRAIT_BENCH_LOOP]] void coroutine_spawn(benchmark::State& state) {
+  const auto make = opaque(&Self::returning);
+  long sum = 0;
+  long count = 0;
+  for (auto _ : state) {
+    auto one = make(count++);
+    sum += Self::run(one);
+  }
+  check(state, sum, sum_below(state.iterations()));
+}
+
 /// Whole walks; the sum says whether it was the whole tree.
 template <class Self, class Make>
 void walk(benchmark::State& state, Make make) {
@@ -394,6 +420,12 @@ bool enter(const std::string& name) {
   if constexpr (requires { &Self::nested_shared; }) {
     at_depths(
         enter_one("delegate_shared/", [](auto& state) { delegate(state, opaque(&Self::nested_shared)); }));
+  }
+  if constexpr (requires { &Self::awaiting; }) {
+    at_depths(enter_one("await/", await<Self>));
+  }
+  if constexpr (requires { &Self::returning; }) {
+    enter_one("coroutine_spawn/", coroutine_spawn<Self>);
   }
   if constexpr (requires { &Self::walk; }) {
     enter_one("walk_tree/", [](auto& state) { walk<Self>(state, opaque(&Self::walk)); });

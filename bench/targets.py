@@ -35,6 +35,7 @@ NATIVE, FCONTEXT = "krait_native", "krait_fcontext"
 def targets_of_both(one):
     return [
         Target("delegate/1000 / delegate/1", ratio("delegate/1000", one, one, "delegate/1"), at_most=1.1),
+        Target("await/1000 / await/1", ratio("await/1000", one, one, "await/1"), at_most=1.1),
         *(Target(f"delegate_shared/{depth}, per level / next", per_level(depth, one), at_most=1)
           for depth in (10, 100, 1000)),
         Target("walk_tree / recursive stackless", ratio("walk_tree", one, "recursive_stackless"), at_most=1.3),
