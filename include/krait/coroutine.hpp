@@ -53,9 +53,7 @@ inline constexpr bool is_generator<awaitable_generator<Y, S, R>> = true;
 
 /// krait's own awaitables, which need no iterator: they are told in which frame they are awaited.
 template <class T>
-concept awaits_itself = requires {
-  typename std::remove_cvref_t<T>::awaits_itself;
-};
+concept awaits_itself = std::is_void_v<typename std::remove_cvref_t<T>::awaits_itself>;
 
 /// A function by the same name as the member that asks for it hides others.
 namespace free_function {
@@ -178,12 +176,11 @@ struct awaiting_body {
 
 inline namespace KRAIT_BACKEND {
 
-/// A generator marked as awaitable, in all else a generator: the only way to get a value out to whoever
-/// drives a chain of coroutines. Python: types.coroutine.
+/// A generator marked as awaitable, in all else a generator: how a value gets out to whoever drives a
+/// chain of coroutines. Python: a generator function decorated with types.coroutine.
 ///
-///     krait::awaitable_generator<std::string> manual_sleep(int n) {
-///       return [n](auto& yield) { yield("Please do not continue until " + std::to_string(n) + "
-///       seconds..."); };
+///     krait::awaitable_generator<std::string> manual_sleep(int seconds) {
+///       return [seconds](auto& yield) { yield("wait for " + std::to_string(seconds) + " seconds"); };
 ///     }
 template <class Yield, class Send = void, class Return = void>
 class [[nodiscard]] awaitable_generator : public generator<Yield, Send, Return> {
@@ -192,6 +189,33 @@ class [[nodiscard]] awaitable_generator : public generator<Yield, Send, Return> 
   explicit awaitable_generator(generator<Yield, Send, Return>&& given) noexcept
       : generator<Yield, Send, Return>(std::move(given)) {}
 };
+
+/// An iterator marked as awaitable: to await it is to delegate to what it holds. Made by as_awaitable().
+template <class Iterator>
+class awaitable_iterator {
+ public:
+  explicit awaitable_iterator(Iterator&& iterator) : iterator_(std::forward<Iterator>(iterator)) {}
+
+  std::remove_reference_t<Iterator>& await() noexcept { return iterator_; }
+
+ private:
+  Iterator iterator_;
+};
+
+/// Marks what can be delegated to (a generator, an object with `next()`, a range) as awaitable: what is
+/// given away is kept, of an lvalue a reference. What is awaitable already is returned as it is. Python:
+/// types.coroutine, for what a function returns.
+template <class T>
+requires(awaitable<T> || detail::can_be_delegated_to<T>) decltype(auto) as_awaitable(T&& object) {
+  if constexpr (awaitable<T>) {
+    return static_cast<T>(std::forward<T>(object));
+  } else if constexpr (detail::is_generator<T>) {
+    return awaitable_generator<typename T::yield_type, typename T::send_type, typename T::return_type>(
+        std::move(object));
+  } else {
+    return awaitable_iterator<T>(std::forward<T>(object));
+  }
+}
 
 template <class Yield, class Send, class Return>
 class coroutine_wrapper;
@@ -353,7 +377,7 @@ class [[nodiscard]] coroutine {
 /// Drives a coroutine as an iterator does: for what is to be awaitable by handing on to a coroutine.
 /// Python: coroutine_wrapper, what a coroutine's `__await__()` returns.
 ///
-/// It refers to the coroutine. Its functions are the coroutine's; there may be several of one.
+/// It refers to the coroutine. Its functions are the coroutine's; there may be several of one. Move-only.
 template <class Yield, class Send, class Return>
 class coroutine_wrapper {
  public:
@@ -361,13 +385,19 @@ class coroutine_wrapper {
 
   explicit coroutine_wrapper(coroutine<Yield, Send, Return>& wrapped) noexcept
       : wrapped_(std::addressof(wrapped)) {}
+  coroutine_wrapper(coroutine_wrapper&&) noexcept = default;
+  coroutine_wrapper& operator=(coroutine_wrapper&&) noexcept = default;
 
   Yield next() { return wrapped_->send(); }
+  Yield send() { return wrapped_->send(); }
   template <class S = Send>
   requires(!std::is_void_v<S>) Yield send(std::type_identity_t<S> value) {
     return wrapped_->send(std::move(value));
   }
-  Yield throw_(std::exception_ptr exception) { return wrapped_->throw_(std::move(exception)); }
+  template <class Exception>
+  Yield throw_(Exception&& exception) {
+    return wrapped_->throw_(std::forward<Exception>(exception));
+  }
   auto close() { return wrapped_->close(); }
 
  private:
@@ -376,3 +406,6 @@ class coroutine_wrapper {
 
 }  // namespace KRAIT_BACKEND
 }  // namespace krait
+
+template <class Y, class S, class R>
+inline constexpr bool std::ranges::enable_view<krait::awaitable_generator<Y, S, R>> = true;
