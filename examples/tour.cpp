@@ -27,6 +27,30 @@
 namespace tour {
 namespace {
 
+// ------------------------------------------------------------------- subroutines, which return and are gone
+
+std::vector<int> fibonacci_list(int n) {
+  int a = 1, b = 1;
+  std::vector<int> result;
+  for (int i = 0; i < n; ++i) {
+    result.push_back(a);
+    std::tie(a, b) = std::tuple(b, a + b);
+  }
+  return result;
+}
+
+int subfoo(int bar) {
+  int qux = 3;
+  return qux * bar;
+}
+
+void subroutines(std::ostream& out) {
+  for (int number : fibonacci_list(7)) {
+    print(out, number);
+  }
+  print(out, subfoo(14));
+}
+
 // ------------------------------------------------------------------------------------- finite Fibonacci
 
 krait::generator<int> fibonacci_generator(int n) {
@@ -340,7 +364,8 @@ void generator_function(std::ostream& out) {
   }
 }
 
-constexpr std::array<example, 10> table = {{
+constexpr std::array<example, 11> table = {{
+    {"subroutines", "what generators are not: all numbers at once", subroutines},
     {"fibonacci", "the first 7 Fibonacci numbers, by next() and by a loop", fibonacci},
     {"infinite", "Fibonacci numbers without end, until the loop breaks off", fibonacci_for_ever},
     {"sum", "a running sum of what is sent", running_sum},

@@ -19,7 +19,11 @@ std::string output_of(std::string_view name) {
 // What each example must print is what Python prints for the program it was taken from.
 
 TEST_CASE("tour: every example has a test here") {
-  CHECK(tour::examples().size() == 10);
+  CHECK(tour::examples().size() == 11);
+}
+
+TEST_CASE("tour: subroutines") {
+  CHECK(output_of("subroutines") == "1\n1\n2\n3\n5\n8\n13\n42\n");
 }
 
 TEST_CASE("tour: a finite Fibonacci generator, by next() and by a loop") {
