@@ -36,7 +36,8 @@ std::string text_of(const Exception& exception) {
 template <class Exception>
 std::string with_causes(exception_type type, const Exception& exception) {
   std::string text = name(type);
-  if constexpr (!std::same_as<Exception, krait::generator_exit>) {
+  if constexpr (!std::same_as<Exception, krait::generator_exit> &&
+                !std::same_as<Exception, krait::stop_async_iteration>) {
     text += "(" + text_of(exception) + ")";
   }
   if (const auto* nested = dynamic_cast<const std::nested_exception*>(&exception)) {
@@ -73,6 +74,8 @@ bool handled_is(exception_type type) {
       return handled_is_a<gx>();
     case exception_type::sx:
       return handled_is_a<sx>();
+    case exception_type::stop_async_iteration:
+      return handled_is_a<krait::stop_async_iteration>();
     case exception_type::exception:
       return handled_is_a<std::exception>();
     case exception_type::base_exception:
@@ -92,6 +95,8 @@ std::string describe_handled() {
     return with_causes(exception_type::sx, e);
   } catch (const krait::stop_iteration<value>& e) {
     return with_causes(exception_type::stop_iteration, e);
+  } catch (const krait::stop_async_iteration& e) {
+    return with_causes(exception_type::stop_async_iteration, e);
   } catch (const krait::runtime_error& e) {
     return with_causes(exception_type::runtime_error, e);
   } catch (const krait::value_error& e) {

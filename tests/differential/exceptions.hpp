@@ -96,6 +96,8 @@ decltype(auto) with_exception(exception_type type, const std::string* text, Use 
       return use(gx(message));
     case exception_type::sx:
       return use(text != nullptr ? sx(message) : sx());
+    case exception_type::stop_async_iteration:
+      return use(krait::stop_async_iteration());
     case exception_type::exception:
     case exception_type::base_exception:
       break;

@@ -8,6 +8,7 @@ import random
 
 class Weighted:
     def __init__(self, **weights):
+        self.weights = weights
         self.items = list(weights)
         self.sums = list(itertools.accumulate(weights.values()))
 
@@ -32,10 +33,20 @@ KINDS = {
     for in_loop in (False, True) for in_handler in (False, True)
 }
 LIFE = {"throw": 2, "close": 3, "drop": 4, "for": 2, "state": 0}  # how much sooner it leaves a generator finished than next()
+AWAITING = ("coroutine", "asyncgen")
+BODIES = Weighted(coroutine=35, asyncgen=32, generator=18, awaitable=15)
+MANAGERS = {"with": 4, "manage": 3, "closing": 2}
+ASYNC_STATEMENTS = dict(async_for=5, async_with=5, async_manage=3, aclosing=2)
+ASYNC_OPERATIONS = dict(anext=6, asend=3, athrow=3, aclose=3, wrap=2)
+ASYNC_CALLS = dict(anext=2, asend=1, athrow=1, aclose=1, wrap=1)
+BLOCK_AT = {"loop": 2, "scope": 2, "with": 2, "async_with": 2, "closing": 2, "aclosing": 2, "async_for": 3, "manage": 3,
+            "async_manage": 3}
 LAST = ("raise", "raise_with_cause", "return", "return_received", "break", "continue", "reraise", "raise_from")
 
 
 class Generator:
+    RAISED, CAUGHT, OPERATIONS, CALLS = RAISED, CAUGHT, OPERATIONS, CALLS
+
     def __init__(self, seed, index):
         self.random = random.Random(f"{seed}/{index}").random
         self.labels = itertools.count(1)
@@ -51,7 +62,7 @@ class Generator:
         return None if r < 0.3 else self.below(10) if r < 0.8 else "ab"[self.below(2)]
 
     def exception(self, plain=0.15):
-        name = RAISED.pick(self.random)
+        name = self.RAISED.pick(self.random)
         return [name] if self.chance(plain) else [name, next(self.labels)]
 
     def slot(self, body):
@@ -62,7 +73,9 @@ class Generator:
 
     def operation(self, kinds, body):
         """An operation in a body (which may make those after it only, so that no program recurses), or in the driver."""
-        kind = kinds.pick(self.random)
+        return self.plain_operation(kinds.pick(self.random), body)
+
+    def plain_operation(self, kind, body):
         slot = self.slot(body)
         if kind == "new":
             if body + 1 == self.bodies:
@@ -94,7 +107,7 @@ class Generator:
         if kind == "raise":
             return [kind, self.exception()]
         if kind == "call":
-            return [kind, self.operation(CALLS, body)]
+            return [kind, self.operation(self.CALLS, body)]
         return [kind]
 
     def block(self, body, depth, in_loop, in_handler, most=5):
@@ -109,7 +122,9 @@ class Generator:
 
     def statement(self, body, depth, in_loop, in_handler):
         self.budget -= 1
-        kind = KINDS[in_loop, in_handler].pick(self.random)
+        return self.plain_statement(KINDS[in_loop, in_handler].pick(self.random), body, depth, in_loop, in_handler)
+
+    def plain_statement(self, kind, body, depth, in_loop, in_handler):
         if kind in ("try", "loop", "scope", "stubborn") and (depth == 4 or self.budget < 3):
             kind = "yield"
         if kind == "own":
@@ -131,7 +146,7 @@ class Generator:
             return self.try_statement(body, depth + 1, in_loop, in_handler)
         if kind == "scope":
             made = [kind, next(self.labels), self.block(body, depth + 1, in_loop, in_handler)]
-            return made + [self.operation(CALLS, body)] if self.chance(0.3) else made
+            return made + [self.operation(self.CALLS, body)] if self.chance(0.3) else made
         if kind == "raise_with_cause":
             return ["raise", self.exception(), self.exception()]
         if kind in ("raise", "raise_from"):
@@ -139,7 +154,7 @@ class Generator:
         if kind == "loop":
             return [kind, 1 + self.below(3), self.block(body, depth + 1, True, in_handler)]
         if kind == "call":
-            return [kind, self.operation(CALLS, body)]
+            return [kind, self.operation(self.CALLS, body)]
         if kind == "stubborn":
             handler = ["GeneratorExit" if self.chance(0.6) else "BaseException", [["trace", next(self.labels)]]]
             return ["loop", 99, [["try", [["yield", self.value()]], [handler], None, None]]]
@@ -152,7 +167,7 @@ class Generator:
         handlers, otherwise, final = [], None, None
         if self.chance(0.8):
             for _ in range(1 + self.chance(0.3) + self.chance(0.1)):
-                handlers.append([CAUGHT.pick(self.random), self.block(body, depth, in_loop, True, 4)])
+                handlers.append([self.CAUGHT.pick(self.random), self.block(body, depth, in_loop, True, 4)])
             if self.chance(0.15):
                 otherwise = self.block(body, depth, in_loop, in_handler, 3)
         if not handlers or self.chance(0.3):
@@ -162,31 +177,38 @@ class Generator:
     def hardened(self, body, made):
         """Often inside handlers and loops, so that most generators outlive the first exception thrown in."""
         if self.chance(0.4):
-            handlers = [[CAUGHT.pick(self.random), self.block(body, 1, False, True, 2)] for _ in range(1 + self.below(2))]
+            handlers = [[self.CAUGHT.pick(self.random), self.block(body, 1, False, True, 2)] for _ in range(1 + self.below(2))]
             made = [["try", made, handlers, None, None], ["yield", self.value()]]
         if self.chance(0.3):
             made = [["loop", 2 + self.below(2), made]]
         return made
 
-    def program(self):
+    def body(self, body):
+        return self.block(body, 0, False, False, 6)
+
+    def begin(self):
+        """Which bodies the slots hold at first, if that is to be known to the bodies."""
         self.bodies = 1 + self.below(4) + (self.below(4) if self.chance(0.4) else 0)
         self.slots = 1 + self.below(4)
+
+    def program(self):
+        first = self.begin()
         tower = self.chance(0.3)
         defs = []
         for body in range(self.bodies):
             self.budget = 2 + self.below(8 if self.bodies > 3 else 16)
-            made = self.block(body, 0, False, False, 6)
+            made = self.body(body)
             if tower and body + 1 < self.bodies:
                 made.insert(self.below(2), ["own", body + 1])
             defs.append(self.hardened(body, made))
         driver = []
         for slot in range(self.slots):
-            driver.append(["new", slot, 0 if slot == 0 else self.below(self.bodies)])
+            driver.append(["new", slot, first[slot] if first else 0 if slot == 0 else self.below(self.bodies)])
             if self.chance(0.6):
                 driver.append(["next", slot])
         used = [0] * self.slots
         for _ in range(3 + self.below(10)):
-            op = self.operation(OPERATIONS, -1)
+            op = self.operation(self.OPERATIONS, -1)
             kind, slot = op[:2]
             if used[slot] > 3 + self.below(4) and self.chance(0.8):
                 op = ["new", slot, self.below(self.bodies)]
@@ -198,5 +220,86 @@ class Generator:
         return {"slots": self.slots, "defs": defs, "driver": driver}
 
 
-def generate(seed, index):
-    return Generator(seed, index).program()
+class AsyncGenerator(Generator):
+    """The same, with bodies of all kinds, managers, and operations that are objects."""
+
+    RAISED = Weighted(**RAISED.weights, StopAsyncIteration=2)
+    CAUGHT = Weighted(**CAUGHT.weights, StopAsyncIteration=3)
+    OPERATIONS = Weighted(**OPERATIONS.weights, **ASYNC_OPERATIONS)
+    CALLS = Weighted(**CALLS.weights, **ASYNC_CALLS)
+    KINDS = {(awaits, *place): Weighted(**kinds.weights, **MANAGERS, pause=8 if awaits else 2, **(ASYNC_STATEMENTS if awaits else {}))
+             for place, kinds in KINDS.items() for awaits in (False, True)}
+
+    def later(self, body, *kinds):
+        """A later body of one of these kinds, or none."""
+        found = [k for k in range(body + 1, self.bodies) if self.kinds[k] in kinds]
+        return found[self.below(len(found))] if found else None
+
+    def operation(self, kinds, body):
+        kind = kinds.pick(self.random)
+        if kind not in ASYNC_OPERATIONS:
+            return self.plain_operation(kind, body)
+        slot = self.slot(body)
+        fit = [s for s, k in enumerate(self.held) if k == ("coroutine" if kind == "wrap" else "asyncgen")]
+        of = fit[self.below(len(fit))] if fit and self.chance(0.9) else self.slot(body)
+        if of == slot and self.chance(0.8):
+            slot = (slot + 1) % self.slots
+        return [kind, slot, of] + {"asend": lambda: [self.value()], "athrow": lambda: [self.exception(0.3)]}.get(kind, list)()
+
+    def statement(self, body, depth, in_loop, in_handler):
+        self.budget -= 1
+        awaits = self.kinds[body] in AWAITING
+        kind = self.KINDS[awaits, in_loop, in_handler].pick(self.random)
+        if kind in BLOCK_AT and (depth == 4 or self.budget < 3):
+            kind = "pause"
+        of = {"with": ["generator"], "async_with": ["asyncgen"], "async_manage": ["coroutine"]}.get(kind)
+        if of and (made := self.later(body, *of)) is None:
+            kind = "pause"
+        if kind == "pause":
+            return [kind, self.value()]
+        if kind not in BLOCK_AT or kind in ("loop", "scope"):
+            return self.plain_statement(kind, body, depth, in_loop, in_handler)
+        if kind in ("with", "async_with"):
+            return [kind, made, self.block(body, depth + 1, in_loop, in_handler)]
+        if kind == "async_manage":
+            return [kind, made, self.later(body, "coroutine"), self.block(body, depth + 1, in_loop, in_handler)]
+        if kind == "manage":
+            return [kind, self.action(body), self.action(body), self.block(body, depth + 1, in_loop, in_handler)]
+        fit = [s for s, k in enumerate(self.held) if k == "asyncgen"]
+        slot = fit[self.below(len(fit))] if fit and kind != "closing" and self.chance(0.9) else self.slot(body)
+        if kind == "async_for":
+            return [kind, slot, self.below(5), self.block(body, depth + 1, True, in_handler)]
+        return [kind, slot, self.block(body, depth + 1, in_loop, in_handler)]
+
+    def managing(self, body):
+        """What a manager is to be made of: a body that yields once, mostly."""
+        tried = [["yield", self.value()]]
+        if self.chance(0.3):
+            tried.insert(0, ["pause", self.value()])
+        handlers = [[self.CAUGHT.pick(self.random), self.block(body, 1, False, True, 2)] for _ in range(self.below(3))]
+        final = self.block(body, 1, False, False, 2) if not handlers or self.chance(0.3) else None
+        return self.block(body, 1, False, False, 1)[:self.below(2)] + [["try", tried, handlers, None, final]]
+
+    def body(self, body):
+        if self.kinds[body] in ("generator", "asyncgen") and self.chance(0.3):
+            return self.managing(body)
+        return super().body(body)
+
+    def program(self):
+        made = super().program()
+        made["kinds"] = self.kinds
+        if self.chance(0.3):
+            made["finalizer"] = self.below(self.slots + 1) - 1
+        return made
+
+    def begin(self):
+        super().begin()
+        self.kinds = [BODIES.pick(self.random) for _ in range(self.bodies)]
+        first = [0] + [self.below(self.bodies) for _ in range(self.slots - 1)]
+        self.held = [self.kinds[k] for k in first]
+        return first
+
+
+def generate(seed, index, kinds="all"):
+    """Of all kinds, every third program has generators only."""
+    return (Generator if kinds == "generators" or index % 3 == 0 else AsyncGenerator)(seed, index).program()

@@ -22,14 +22,20 @@ constexpr const char* exception_names[] = {"GeneratorExit",
                                            "C",
                                            "GX",
                                            "SX",
+                                           "StopAsyncIteration",
                                            "Exception",
                                            "BaseException"};
-constexpr const char* operation_names[] = {"new", "next", "send", "throw", "close", "drop", "state", "for"};
+constexpr const char* operation_names[] = {"new", "next",  "send",  "throw",  "close",  "drop", "state",
+                                           "for", "anext", "asend", "athrow", "aclose", "wrap"};
 constexpr const char* action_names[] = {"item", "stop", "raise", "echo", "rethrow", "call"};
-constexpr const char* statement_names[] = {
-    "trace",  "received",        "caught", "yield", "yield_received", "own",        "share",
-    "list",   "foreign",         "try",    "scope", "raise",          "raise_from", "reraise",
-    "return", "return_received", "loop",   "break", "continue",       "call"};
+constexpr const char* statement_names[] = {"trace",          "received",     "caught",   "yield",
+                                           "yield_received", "own",          "share",    "list",
+                                           "foreign",        "try",          "scope",    "raise",
+                                           "raise_from",     "reraise",      "return",   "return_received",
+                                           "loop",           "break",        "continue", "call",
+                                           "pause",          "async_for",    "with",     "async_with",
+                                           "manage",         "async_manage", "closing",  "aclosing"};
+constexpr const char* body_names[] = {"generator", "awaitable", "coroutine", "asyncgen"};
 
 template <class Kind, std::size_t n>
 Kind kind_of(const json& word, const char* const (&names)[n]) {
@@ -66,10 +72,21 @@ operation to_operation(const json& source) {
   switch (made.kind) {
     case operation_kind::make:
     case operation_kind::loop:
+    case operation_kind::make_anext:
+    case operation_kind::make_aclose:
+    case operation_kind::make_wrapper:
       made.number = source.at(2).get<int>();
       break;
     case operation_kind::send:
       made.sent = to_value(source.at(2));
+      break;
+    case operation_kind::make_asend:
+      made.number = source.at(2).get<int>();
+      made.sent = to_value(source.at(3));
+      break;
+    case operation_kind::make_athrow:
+      made.number = source.at(2).get<int>();
+      made.exception = to_exception(source.at(3));
       break;
     case operation_kind::raise:
       made.exception = to_exception(source.at(2));
@@ -83,24 +100,29 @@ operation to_operation(const json& source) {
   return made;
 }
 
+action to_action(const json& source) {
+  action made{kind_of<action_kind>(source.at(0), action_names), {}, {}, {}};
+  switch (made.kind) {
+    case action_kind::item:
+    case action_kind::stop:
+      made.item = to_value(source.at(1));
+      break;
+    case action_kind::raise:
+      made.exception = to_exception(source.at(1));
+      break;
+    case action_kind::call:
+      made.called = to_operation(source.at(1));
+      break;
+    default:
+      break;
+  }
+  return made;
+}
+
 script to_script(const json& source) {
   script made;
   for (const json& step : source) {
-    action& next = made.emplace_back(action{kind_of<action_kind>(step.at(0), action_names), {}, {}, {}});
-    switch (next.kind) {
-      case action_kind::item:
-      case action_kind::stop:
-        next.item = to_value(step.at(1));
-        break;
-      case action_kind::raise:
-        next.exception = to_exception(step.at(1));
-        break;
-      case action_kind::call:
-        next.called = to_operation(step.at(1));
-        break;
-      default:
-        break;
-    }
+    made.push_back(to_action(step));
   }
   return made;
 }
@@ -126,6 +148,7 @@ statement to_statement(const json& source) {
       made.number = source.at(1).get<int>();
       break;
     case statement_kind::yield:
+    case statement_kind::pause:
     case statement_kind::return_:
       made.constant = to_value(source.at(1));
       break;
@@ -165,8 +188,22 @@ statement to_statement(const json& source) {
       }
       break;
     case statement_kind::loop:
+    case statement_kind::with:
+    case statement_kind::async_with:
+    case statement_kind::closing:
+    case statement_kind::aclosing:
       made.number = source.at(1).get<int>();
       made.body = to_block(source.at(2));
+      break;
+    case statement_kind::async_for:
+    case statement_kind::async_manage:
+      made.number = source.at(1).get<int>();
+      made.other = source.at(2).get<int>();
+      made.body = to_block(source.at(3));
+      break;
+    case statement_kind::manage:
+      made.manager = {to_action(source.at(1)), to_action(source.at(2))};
+      made.body = to_block(source.at(3));
       break;
     case statement_kind::call:
       made.called = to_operation(source.at(1));
@@ -203,8 +240,15 @@ program parse_program(std::string_view text) {
   const json source = json::parse(text);
   program made;
   made.slots = source.at("slots").get<int>();
-  for (const json& body : source.at("defs")) {
-    made.bodies.push_back(to_block(body));
+  const auto kinds = source.find("kinds");
+  for (const json& statements : source.at("defs")) {
+    const body_kind kind = kinds == source.end()
+                               ? body_kind::generator
+                               : kind_of<body_kind>(kinds->at(made.bodies.size()), body_names);
+    made.bodies.push_back({kind, to_block(statements)});
+  }
+  if (source.contains("finalizer")) {
+    made.finalizer = source["finalizer"].get<int>();
   }
   for (const json& step : source.at("driver")) {
     made.driver.push_back(to_operation(step));

@@ -28,11 +28,12 @@ enum class exception_type {
   value_error,
   type_error,
   attribute_error,
-  a,              ///< class A(Exception)
-  b,              ///< class B(A)
-  c,              ///< class C(BaseException)
-  gx,             ///< class GX(GeneratorExit)
-  sx,             ///< class SX(StopIteration)
+  a,   ///< class A(Exception)
+  b,   ///< class B(A)
+  c,   ///< class C(BaseException)
+  gx,  ///< class GX(GeneratorExit)
+  sx,  ///< class SX(StopIteration)
+  stop_async_iteration,
   exception,      ///< for `except` only
   base_exception  ///< for `except` only
 };
@@ -42,12 +43,26 @@ struct exception_spec {
   std::optional<int> label;  ///< goes into its text; without one it is what the class alone makes
 };
 
-enum class operation_kind { make, next, send, raise, close, drop, state, loop };
+enum class operation_kind {
+  make,
+  next,
+  send,
+  raise,
+  close,
+  drop,
+  state,
+  loop,
+  make_anext,
+  make_asend,
+  make_athrow,
+  make_aclose,
+  make_wrapper
+};
 
 struct operation {
   operation_kind kind;
   int slot = 0;
-  int number = 0;  ///< make: the body; loop: items before the break
+  int number = 0;  ///< make: the body; loop: items before the break; make_...: of the object in that slot
   value sent;
   std::optional<exception_spec> exception;
   std::optional<exception_spec> cause;
@@ -90,7 +105,15 @@ enum class statement_kind {
   loop,
   break_,
   continue_,
-  call
+  call,
+  pause,
+  async_for,
+  with,
+  async_with,
+  manage,
+  async_manage,
+  closing,
+  aclosing
 };
 
 struct statement;
@@ -104,19 +127,29 @@ struct handler {
 struct statement {
   statement_kind kind;
   int number = 0;  ///< a trace's label, a body, a slot, or a loop's count
+  int other = 0;   ///< async_for: its count; async_manage: the body that exits
   value constant;
   std::vector<value> list;
   std::optional<exception_spec> exception, cause;
   std::optional<operation> called;
   std::unique_ptr<foreign_spec> foreign;
+  std::vector<action> manager;  ///< what entering does, and exiting
   block body;
   std::vector<handler> handlers;
   std::optional<block> otherwise, finally;
 };
 
+enum class body_kind { generator, awaitable, coroutine, async_generator };
+
+struct body {
+  body_kind kind;
+  block statements;
+};
+
 struct program {
   int slots = 0;
-  std::vector<block> bodies;
+  std::vector<body> bodies;
+  std::optional<int> finalizer;  ///< hooks are set; the slot that a finalizer fills, or -1
   std::vector<operation> driver;
 };
 

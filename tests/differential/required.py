@@ -26,3 +26,9 @@ FEATURES = [
     "driver close: RuntimeError(generator raised StopIteration)",
     "unraisable: A", "unraisable: RuntimeError(generator raised StopIteration)", f"unraisable: {_IGNORED}",
 ]
+
+ASYNC_FEATURES = []
+
+
+def features(kinds):
+    return FEATURES + (ASYNC_FEATURES if kinds == "all" else [])

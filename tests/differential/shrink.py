@@ -5,13 +5,27 @@ import copy
 import itertools
 
 
+MAKING = ("anext", "asend", "athrow", "aclose", "wrap")  # operations that fill a slot from another
+AWAITING = ("async_for", "async_with", "async_manage", "aclosing")  # statements of coroutines and asynchronous generators
+MANAGED = {"with": "generator", "async_with": "asyncgen", "async_manage": "coroutine"}
+SMALLER = ("loop", "scope", "with", "async_with", "manage", "async_manage", "closing", "aclosing", "async_for")
+
+
 def valid(program):
     """Is it a program by README.md? What generate.py makes is; what is left of it may not be."""
     if not program["defs"]:
         return False
 
+    kinds = program.get("kinds") or ["generator"] * len(program["defs"])
+    if program.get("finalizer", -1) >= program["slots"]:
+        return False
+
     def operation_is_valid(op, body):
-        return op[1] < program["slots"] and (op[0] != "new" or body < op[2] < len(program["defs"]))
+        return (op[1] < program["slots"] and (op[0] != "new" or body < op[2] < len(program["defs"]))
+                and (op[0] not in MAKING or op[2] < program["slots"]))
+
+    def action_is_valid(action, body):
+        return action[0] != "call" or operation_is_valid(action[1], body)
 
     def statement_is_valid(s, body, in_loop, in_handler):
         kind = s[0]
@@ -26,7 +40,16 @@ def valid(program):
         if kind == "call":
             return operation_is_valid(s[1], body)
         if kind == "foreign":
-            return all(a[0] != "call" or operation_is_valid(a[1], body) for script in s[1].values() for a in script)
+            return all(action_is_valid(a, body) for script in s[1].values() for a in script)
+        if kind in AWAITING and kinds[body] not in ("coroutine", "asyncgen"):
+            return False
+        if kind in MANAGED:
+            return (all(body < k < len(kinds) and kinds[k] == MANAGED[kind] for k in s[1:-1])
+                    and block_is_valid(s[-1], body, in_loop, in_handler))
+        if kind == "manage":
+            return all(action_is_valid(a, body) for a in s[1:3]) and block_is_valid(s[3], body, in_loop, in_handler)
+        if kind in ("async_for", "closing", "aclosing"):
+            return s[1] < program["slots"] and block_is_valid(s[-1], body, in_loop or kind == "async_for", in_handler)
         if kind == "loop":
             return block_is_valid(s[2], body, True, in_handler)
         if kind == "scope":
@@ -66,7 +89,12 @@ def simpler(node):
     elif kind == "loop" and node[1] > 1:
         yield [kind, 1, node[2]]
         yield [kind, node[1] - 1 if node[1] < 4 else 3, node[2]]
-    if kind in ("loop", "scope", "own", "share", "foreign", "list", "yield_received"):
+    elif kind == "async_for" and node[2] > 0:
+        yield [*node[:2], node[2] - 1, node[3]]
+    elif kind == "manage":
+        for i in (1, 2):
+            yield [*node[:i], ["item", None], *node[i + 1:]]
+    if kind in (*SMALLER, "own", "share", "foreign", "list", "yield_received", "pause"):
         yield ["yield", 0]
 
 
@@ -75,7 +103,7 @@ def hoisted(node):
     kind = node[0] if node else None
     if kind == "try":
         return [b for b in (node[1], node[3], node[4], *(h[1] for h in node[2])) if b]
-    return [node[2]] if kind in ("loop", "scope") else []
+    return [node[3 if kind in ("async_for", "manage", "async_manage") else 2]] if kind in SMALLER else []
 
 
 def lists_in(node, path=()):
@@ -133,23 +161,27 @@ def mapped(node, change):
 
 def without_unused(program):
     """Drops a body that nothing refers to, or the last slot."""
-    def body_of(node):
-        return {"own": 1, "new": 2}.get(node[0]) if node and isinstance(node[0], str) else None
+    def bodies_of(node):
+        return {"own": [1], "new": [2], "with": [1], "async_with": [1], "async_manage": [1, 2]}.get(
+            node[0] if node and isinstance(node[0], str) else None, [])
 
     for dropped in reversed(range(len(program["defs"]))):
         used = []
 
         def renumber(node):
-            place = body_of(node)
-            if place is not None:
+            for place in bodies_of(node):
                 used.append(node[place])
                 node[place] -= node[place] > dropped
             return node
 
         rest = {**program, "defs": program["defs"][:dropped] + program["defs"][dropped + 1:]}
+        if "kinds" in program:
+            rest["kinds"] = program["kinds"][:dropped] + program["kinds"][dropped + 1:]
         renumbered = mapped(rest, renumber)
         if dropped not in used and renumbered["defs"]:
             yield renumbered
+    if "finalizer" in program:
+        yield {key: part for key, part in program.items() if key != "finalizer"}
     if program["slots"] > 1:
         yield {**program, "slots": program["slots"] - 1}
 
