@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "krait/async_generator.hpp"
 
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -49,6 +50,12 @@ void throw_cannot_be_sent() {
 void throw_async_not_just_started() {
   throw type_error("can't send non-None value to a just-started async generator");
 }
+void throw_async_cannot_send_none() {
+  throw type_error("can't send None to an async generator whose Send type has no None: use asend()");
+}
+void throw_of_another_type() {
+  throw value_error("an async_generator of another type");
+}
 
 void throw_stop_async_iteration_escaped() {
   std::throw_with_nested(runtime_error("async generator raised StopAsyncIteration"));
@@ -64,7 +71,7 @@ void warn_operation_never_awaited(async_method method, std::string_view name) no
   }
 }
 
-void finalize(const async_generator_hooks& hooks, std::unique_ptr<async_generator_object> object) noexcept {
+void finalize(const async_generator_hooks& hooks, std::shared_ptr<async_generator_object> object) noexcept {
   std::string message;
   try {
     message = "Exception ignored while finalizing generator " + object->repr();

@@ -14,6 +14,7 @@
 
 #include <concepts>
 #include <exception>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -54,8 +55,11 @@ awaited(Awaiter&, Manager&&) -> awaited<Awaiter, Manager>;
 /// As with(), of an asynchronous manager. Python: `async with manager as value:`.
 template <class Awaiter, class Manager, class Body>
 auto async_with(Awaiter& co, Manager&& manager, Body&& body) {
+  static_assert(async_context_manager<Manager> || !context_manager<Manager>,
+                "async_with: the object does not support the asynchronous context manager protocol, but it "
+                "supports the context manager protocol. Did you mean to use with?");
   static_assert(
-      async_context_manager<Manager>,
+      async_context_manager<Manager> || context_manager<Manager>,
       "async_with: the object does not support the asynchronous context manager protocol: aenter() and "
       "aexit(std::exception_ptr), both of which return something to await");
   return with(awaited(co, std::forward<Manager>(manager)), std::forward<Body>(body));
@@ -164,5 +168,20 @@ class [[nodiscard]] aclosing {
 
 template <class T>
 aclosing(T&&) -> aclosing<T>;
+
+/// A function each call of which is to be awaited, and then runs within a manager of its own, made by
+/// `make_manager()`: it awaits what `function(arguments...)` returns. The result is what async_with() has.
+/// Python: contextlib.AsyncContextDecorator.
+template <class MakeManager, class Function>
+auto async_context_decorator(MakeManager make_manager, Function function) {
+  return [make_manager = std::move(make_manager),
+          function = std::move(function)]<class... Arguments>(Arguments&&... arguments) {
+    return detail::deferred([make_manager, function,
+                             arguments = std::tuple<std::decay_t<Arguments>...>(
+                                 std::forward<Arguments>(arguments)...)](auto& co) mutable {
+      return async_with(co, make_manager(), [&] { return co.await(std::apply(function, arguments)); });
+    });
+  };
+}
 
 }  // namespace krait

@@ -14,10 +14,12 @@
 // may (docs/guide.md). This is Python's protocol to the letter, for driving by hand.
 
 #include <concepts>
+#include <cstddef>
 #include <exception>
 #include <functional>
 #include <iterator>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -28,8 +30,9 @@
 
 namespace krait {
 
-/// An async_generator of any type, as hooks see it.
-class async_generator_object {
+/// An async_generator of any type, as hooks see it: `aclose<DriverYield, DriverSend>(object)` closes it.
+/// Who wants to remember it keeps its weak_from_this().
+class async_generator_object : public std::enable_shared_from_this<async_generator_object> {
  public:
   async_generator_object() = default;
   async_generator_object(const async_generator_object&) = delete;
@@ -47,10 +50,11 @@ struct async_generator_hooks {
   /// Called once per generator, when its first operation is made; what it throws comes out there.
   std::function<void(async_generator_object&)> firstiter;
 
-  /// Given a generator that was dropped while suspended, still alive, for it to be closed by and by:
-  /// async_generator<...>::from_object() makes it one again. It is called once; dropped a second time,
-  /// it is closed on the spot. What it throws goes to the unraisable hook.
-  std::function<void(std::unique_ptr<async_generator_object>)> finalizer;
+  /// Given a generator that was dropped before its end, still alive, for it to be closed by and by: with
+  /// krait::aclose(), or as what it was, which async_generator<...>::from_object() makes of it again. It
+  /// is called once; dropped a second time, it is closed on the spot. What it throws goes to the
+  /// unraisable hook.
+  std::function<void(std::shared_ptr<async_generator_object>)> finalizer;
 };
 
 /// Sets this thread's hooks, and returns what they were. Python: sys.set_asyncgen_hooks.
@@ -70,6 +74,8 @@ namespace detail {
 [[noreturn]] void throw_started_with_value();
 [[noreturn]] void throw_cannot_be_sent();
 [[noreturn]] void throw_async_not_just_started();
+[[noreturn]] void throw_async_cannot_send_none();
+[[noreturn]] void throw_of_another_type();
 
 /// Within a handler of a stop_async_iteration that left a body.
 [[noreturn]] void throw_stop_async_iteration_escaped();
@@ -80,7 +86,18 @@ void warn_operation_never_awaited(async_method method, std::string_view name) no
 std::shared_ptr<const async_generator_hooks> current_asyncgen_hooks();
 
 /// Gives a dropped generator to the finalizer; what that throws is reported.
-void finalize(const async_generator_hooks& hooks, std::unique_ptr<async_generator_object> object) noexcept;
+void finalize(const async_generator_hooks& hooks, std::shared_ptr<async_generator_object> object) noexcept;
+
+inline namespace KRAIT_BACKEND {
+
+/// An async_generator of any items.
+template <class DriverYield, class DriverSend>
+class driven_async_generator_object : public async_generator_object {
+ public:
+  virtual coroutine<DriverYield, DriverSend> closing() = 0;
+};
+
+}  // namespace KRAIT_BACKEND
 
 /// What an asynchronous generator and its body share. `item` and `sent` point to objects on each
 /// other's stacks.
@@ -172,20 +189,18 @@ class [[nodiscard]] async_generator {
   async_generator(async_generator&&) noexcept = default;
   async_generator& operator=(async_generator&&) noexcept = default;
 
-  /// What a finalizer was given, as it was. Throws value_error, and takes nothing, if it is of another
-  /// type.
-  static async_generator from_object(std::unique_ptr<async_generator_object>& given) {
-    auto* const same = dynamic_cast<object*>(given.get());
+  /// What a hook was given, as it was. Throws value_error if it is of another type.
+  static async_generator from_object(const std::shared_ptr<async_generator_object>& given) {
+    auto same = std::dynamic_pointer_cast<object>(given);
     if (same == nullptr) {
-      throw value_error("an async_generator of another type");
+      detail::throw_of_another_type();
     }
-    static_cast<void>(given.release());
-    return async_generator(std::shared_ptr<object>(same, dropped));
+    return async_generator(std::move(same));
   }
 
-  /// Resumes the body; what that yields next is the result. Throws stop_async_iteration at the end.
-  /// Python: `g.__anext__()`.
-  asend_type anext() requires detail::has_none<Send> { return asend_type(first_checked()); }
+  /// Resumes the body; what that yields next is the result. Throws stop_async_iteration at the end;
+  /// type_error at a `yield` that cannot be sent None. Python: `g.__anext__()`.
+  asend_type anext() { return asend_type(first_checked()); }
 
   /// The same, the pending `yield` returning `value`. Python: `g.asend(value)`.
   template <class S = Send>
@@ -251,7 +266,7 @@ class [[nodiscard]] async_generator {
     }
   };
 
-  struct object final : async_generator_object {
+  struct object final : detail::driven_async_generator_object<DriverYield, DriverSend> {
     template <class Body>
     object(Body&& callable, const char* name)
         : body(body_with_exchange<std::decay_t<Body>>{std::forward<Body>(callable), exchange}, name) {
@@ -259,6 +274,10 @@ class [[nodiscard]] async_generator {
     }
     std::string_view name() const override { return body.name(); }
     std::string repr() const override { return body.repr(); }
+    coroutine<DriverYield, DriverSend> closing() override {
+      return {[self = this->shared_from_this()](auto& co) { co.await(from_object(self).aclose()); },
+              "aclose"};
+    }
 
     detail::async_exchange exchange;
     generator<DriverYield, DriverSend> body;
@@ -292,10 +311,14 @@ class [[nodiscard]] async_generator {
 
   /// Nobody holds it any more.
   static void dropped(object* self) noexcept {
-    std::unique_ptr<object> owned(self);
     const auto hooks = std::exchange(self->hooks, nullptr);
-    if (hooks != nullptr && hooks->finalizer && !self->ended && self->body.suspended()) {
-      detail::finalize(*hooks, std::move(owned));
+    if (hooks == nullptr || !hooks->finalizer || self->ended || self->body.done() || self->body.running()) {
+      delete self;
+      return;
+    }
+    try {
+      detail::finalize(*hooks, std::shared_ptr<object>(self, dropped));
+    } catch (const std::bad_alloc&) {  // then it was dropped again
     }
   }
 
@@ -492,6 +515,11 @@ class [[nodiscard]] async_operation<async_generator<Yield, Send, DriverYield, Dr
       if (!none && self.body.state() == generator_state::created) {
         detail::throw_async_not_just_started();
       }
+      if constexpr (!detail::has_none<Send>) {
+        if (none && self.body.suspended()) {
+          detail::throw_async_cannot_send_none();
+        }
+      }
       self.exchange.sent = none ? nullptr : std::addressof(*input_);
     }
   }
@@ -627,6 +655,18 @@ class [[nodiscard]] async_operation<async_generator<Yield, Send, DriverYield, Dr
   [[no_unique_address]] input_type input_{};
 };
 
+/// A coroutine that awaits the aclose() of a generator of any items, and keeps that alive meanwhile: for
+/// an event loop, which only knows what those yield and are sent that it drives. Throws value_error if the
+/// generator's DriverYield and DriverSend are others.
+template <class DriverYield, class DriverSend = void>
+coroutine<DriverYield, DriverSend> aclose(async_generator_object& object) {
+  auto* const driven = dynamic_cast<detail::driven_async_generator_object<DriverYield, DriverSend>*>(&object);
+  if (driven == nullptr) {
+    detail::throw_of_another_type();
+  }
+  return driven->closing();
+}
+
 }  // namespace KRAIT_BACKEND
 
 namespace detail {
@@ -699,7 +739,9 @@ class async_range {
   using returned_type = decltype(std::declval<std::remove_reference_t<Iterable>&>().aiter());
   using async_iterator = std::remove_reference_t<returned_type>;
   static constexpr bool by_reference = std::is_reference_v<returned_type>;
-  using item_type = decltype(std::declval<Awaiter&>().await(std::declval<async_iterator&>().anext()));
+  using awaited_type = decltype(std::declval<Awaiter&>().await(std::declval<async_iterator&>().anext()));
+  // Nothing, as in a loop over a generator<void>.
+  using item_type = std::conditional_t<std::is_void_v<awaited_type>, std::byte, awaited_type>;
   using slot_type = std::conditional_t<std::is_reference_v<item_type>, std::remove_reference_t<item_type>*,
                                        std::optional<item_type>>;
 
@@ -755,7 +797,10 @@ class async_range {
         due_ = false;
         item_ = {};
         try {
-          if constexpr (std::is_reference_v<item_type>) {
+          if constexpr (std::is_void_v<awaited_type>) {
+            co_->await(each().anext());
+            item_.emplace();
+          } else if constexpr (std::is_reference_v<item_type>) {
             item_ = std::addressof(co_->await(each().anext()));
           } else {
             item_.emplace(co_->await(each().anext()));

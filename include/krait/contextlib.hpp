@@ -41,6 +41,13 @@ class exit_stack;
 
 namespace detail {
 
+/// For an error's text.
+template <class T>
+concept looks_asynchronous = requires(std::remove_reference_t<T>& manager, std::exception_ptr exception) {
+  manager.aenter();
+  manager.aexit(exception);
+};
+
 template <class Manager>
 using entered_type = decltype(std::declval<std::remove_reference_t<Manager>&>().enter());
 
@@ -129,7 +136,10 @@ decltype(auto) enter_and_call(Manager& manager, Body& body, bool& inside) {
 /// called within the handler of the body's exception, so that std::throw_with_nested keeps that as a cause.
 template <class Manager, class Body>
 auto with(Manager&& manager, Body&& body) {
-  static_assert(context_manager<Manager>,
+  static_assert(context_manager<Manager> || !detail::looks_asynchronous<Manager>,
+                "with: the object does not support the context manager protocol, but it supports the "
+                "asynchronous one. Did you mean to use async_with?");
+  static_assert(context_manager<Manager> || detail::looks_asynchronous<Manager>,
                 "with: the object does not support the context manager protocol: enter(), and "
                 "exit(std::exception_ptr) that returns bool or void");
   bool inside = false;
@@ -324,13 +334,36 @@ class [[nodiscard]] closing {
 template <class T>
 closing(T&&) -> closing<T>;
 
-/// Does nothing. Python: contextlib.nullcontext.
+namespace detail {
+
+/// An awaitable that waits for nothing.
+template <class Function>
+struct at_once {
+  using awaits_itself = void;
+  template <class Yielder>
+  decltype(auto) await_in(Yielder&) {
+    return function();
+  }
+  Function function;
+};
+template <class Function>
+at_once(Function) -> at_once<Function>;
+
+}  // namespace detail
+
+/// Does nothing; also as an asynchronous manager. Python: contextlib.nullcontext.
 template <class T = void>
 class [[nodiscard]] nullcontext {
  public:
   explicit nullcontext(std::type_identity_t<T> value) : value_(std::forward<T>(value)) {}
   std::remove_reference_t<T>& enter() noexcept { return value_; }
   void exit(const std::exception_ptr&) noexcept {}
+  auto aenter() noexcept {
+    return detail::at_once{[this]() -> std::remove_reference_t<T>& { return value_; }};
+  }
+  auto aexit(const std::exception_ptr&) noexcept {
+    return detail::at_once{[] {}};
+  }
 
  private:
   T value_;
@@ -341,6 +374,12 @@ class [[nodiscard]] nullcontext<void> {
  public:
   void enter() noexcept {}
   void exit(const std::exception_ptr&) noexcept {}
+  auto aenter() noexcept {
+    return detail::at_once{[] {}};
+  }
+  auto aexit(const std::exception_ptr&) noexcept {
+    return detail::at_once{[] {}};
+  }
 };
 
 nullcontext()->nullcontext<void>;
