@@ -140,6 +140,13 @@ def shared(i):
     return slots[i]
 
 
+async def a_generator():
+    yield
+
+
+OPERATIONS = {type(a_generator().aclose()), type(a_generator().__anext__())}
+
+
 class Gives:
     """Its __await__() gives the iterator that it was made of."""
 
@@ -179,7 +186,7 @@ def shared_by_generator(i):
 def shared_by_coroutine(i):
     if inspect.isasyncgen(slots[i]):
         return slots[i].__anext__()
-    if inspect.iscoroutine(slots[i]) or is_marked(slots[i]) or type(slots[i]).__name__.startswith("async_generator_"):
+    if inspect.iscoroutine(slots[i]) or is_marked(slots[i]) or type(slots[i]) in OPERATIONS:
         return slots[i]
     return Gives(shared(i))
 
@@ -205,6 +212,53 @@ def is_of(kind, i):
 
 def asynchronous(i):
     return slots[i] if is_of(inspect.isasyncgen, i) else Nothing()
+
+
+class Athrow:
+    """An athrow() that is used up when it has ended. CPython's is not if something was awaited before (K5)."""
+
+    def __init__(self, operation):
+        self.operation, self.started, self.used_up = operation, False, False
+
+    def __iter__(self):
+        return self
+
+    __await__ = __iter__
+
+    def send(self, v=None):
+        if self.used_up:
+            raise RuntimeError("cannot reuse already awaited aclose()/athrow()")
+        try:
+            v = self.operation.send(v)
+            self.started = True
+            return v
+        except BaseException:
+            self.used_up = self.started
+            raise
+        finally:
+            del self
+
+    __next__ = send
+
+    def throw(self, e):
+        if self.used_up:
+            raise RuntimeError("cannot reuse already awaited aclose()/athrow()")
+        try:
+            v = self.operation.throw(e)
+            self.started = True
+            return v
+        finally:
+            del self, e
+
+    def close(self):
+        if not self.used_up:
+            try:
+                self.operation.close()
+            finally:
+                del self
+
+
+OPERATIONS.add(Athrow)
 
 
 # Managers. When they have exited they let go what they manage: frames of contextlib may live as long as an exception does.
@@ -372,7 +426,7 @@ def op_asend(i, of, v):
 
 def op_athrow(i, of, what):
     if is_of(inspect.isasyncgen, of):
-        put(i, slots[of].athrow(exception(*what)))
+        put(i, Athrow(slots[of].athrow(exception(*what))))
 
 
 def op_aclose(i, of):
@@ -634,9 +688,10 @@ def forget():
     """Nothing that a program left shall be seen in the next one: not even what its finalisers make when all goes."""
     clear_slots()
     frames.clear()
+    clear_slots()
     while revived:
         revived.pop()
-    clear_slots()
+        clear_slots()
     weak_references.clear()
     managed.clear()
     trace_entries.clear()

@@ -148,16 +148,11 @@ class world {
       trace(states());
     }
     trace("end");
-    // What a body does while it is finalised may fill a slot anew.
-    while (std::any_of(slots_.begin(), slots_.end(), [](const auto& held) { return held != nullptr; })) {
-      for (int slot = 0; slot < program_.slots; ++slot) {
-        drop(slot);
-      }
-    }
-    std::string observed = std::move(trace_);
-    while (!revived_.empty()) {  // which may make some more
-      const auto last = std::move(revived_.back());
-      revived_.pop_back();
+    clear_slots();
+    std::string observed = trace_;
+    while (!revived_.empty()) {
+      std::exchange(revived_, {});
+      clear_slots();
     }
     return observed;
   }
@@ -313,6 +308,15 @@ class world {
   void put(int slot, const std::shared_ptr<object>& made) { std::shared_ptr(made).swap(at(slot)); }
 
   void drop(int slot) { std::exchange(at(slot), nullptr); }
+
+  /// What a body does while it is finalised may fill a slot anew.
+  void clear_slots() {
+    while (std::any_of(slots_.begin(), slots_.end(), [](const auto& held) { return held != nullptr; })) {
+      for (int slot = 0; slot < program_.slots; ++slot) {
+        drop(slot);
+      }
+    }
+  }
 
   /// Fills a slot with what is made of the object in another one.
   template <class T, class Make>
