@@ -35,8 +35,8 @@ KINDS = {
 LIFE = {"throw": 2, "close": 3, "drop": 4, "for": 2, "state": 0}  # how much sooner it leaves a generator finished than next()
 AWAITING = ("coroutine", "asyncgen")
 BODIES = Weighted(coroutine=35, asyncgen=32, generator=18, awaitable=15)
-MANAGERS = {"with": 4, "manage": 3, "closing": 2}
-ASYNC_STATEMENTS = dict(async_for=5, async_with=5, async_manage=3, aclosing=2)
+MANAGERS = {"with": 7, "manage": 3, "closing": 2}
+ASYNC_STATEMENTS = dict(async_for=8, async_with=10, async_manage=6, aclosing=3)
 ASYNC_OPERATIONS = dict(anext=6, asend=3, athrow=3, aclose=3, wrap=2)
 ASYNC_CALLS = dict(anext=2, asend=1, athrow=1, aclose=1, wrap=1)
 BLOCK_AT = {"loop": 2, "scope": 2, "with": 2, "async_with": 2, "closing": 2, "aclosing": 2, "async_for": 3, "manage": 3,
@@ -268,7 +268,7 @@ class AsyncGenerator(Generator):
         fit = [s for s, k in enumerate(self.held) if k == "asyncgen"]
         slot = fit[self.below(len(fit))] if fit and kind != "closing" and self.chance(0.9) else self.slot(body)
         if kind == "async_for":
-            return [kind, slot, self.below(5), self.block(body, depth + 1, True, in_handler)]
+            return [kind, slot, self.below(4), self.block(body, depth + 1, True, in_handler)]
         return [kind, slot, self.block(body, depth + 1, in_loop, in_handler)]
 
     def managing(self, body):
@@ -294,6 +294,7 @@ class AsyncGenerator(Generator):
 
     def begin(self):
         super().begin()
+        self.bodies += self.below(3)
         self.kinds = [BODIES.pick(self.random) for _ in range(self.bodies)]
         first = [0] + [self.below(self.bodies) for _ in range(self.slots - 1)]
         self.held = [self.kinds[k] for k in first]

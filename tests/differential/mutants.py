@@ -11,6 +11,10 @@ from backends import SOURCE
 
 GENERATOR = "include/krait/detail/generator.hpp"
 DELEGATION = "include/krait/detail/delegation.hpp"
+COROUTINE = "include/krait/coroutine.hpp"
+ASYNC_GENERATOR = "include/krait/async_generator.hpp"
+ASYNC_CONTEXTLIB = "include/krait/async_contextlib.hpp"
+CONTEXTLIB = "include/krait/contextlib.hpp"
 
 # Name, file, what is replaced (its only occurrence), and by what.
 MUTANTS = [
@@ -38,14 +42,39 @@ MUTANTS = [
     ("a generator that has not started takes any value", "include/krait/generator.hpp",
      "self.stage == detail::stage::created && !detail::is_none(value)", "false"),
     ("throw_() before the start does not close", GENERATOR,
-     "      self.discard();\n      [[fallthrough]];\n    case generator_state::closed:\n      std::rethrow_exception",
-     "    case generator_state::closed:\n      std::rethrow_exception"),
+     "    case generator_state::created:\n      self.discard();\n      std::rethrow_exception",
+     "    case generator_state::created:\n      std::rethrow_exception"),
     ("a value returned is delivered twice", GENERATOR,
      "  const bool fresh = self.outcome_pending && !self.orphaned;\n  take_end(self);\n",
      "  const bool fresh = self.result.has_value();\n  take_end(self);\n"),
+    ("a coroutine that has ended can be resumed", "include/krait/detail/frame.hpp",
+     "  if (self.rest().kind == kind::coroutine) {", "  if (false) {"),
+    ("a suspended coroutine can be awaited", COROUTINE,
+     "        detail::throw_being_awaited();\n", "        break;\n"),
+    ("nobody is warned of a coroutine", GENERATOR,
+     "      if (self.rest().kind == detail::kind::coroutine) {", "      if (false) {"),
+    ("nobody is warned of an operation", ASYNC_GENERATOR,
+     "object_ != nullptr && stage_ == stage::created", "false"),
+    ("operations go side by side", ASYNC_GENERATOR, "    if (object_->running) {", "    if (false) {"),
+    ("aclose() takes a yield for an answer", ASYNC_GENERATOR,
+     "    if (is_aclose) {\n      std::rethrow_exception(self.body.ignored_exit());", "    if (false) {"),
+    ("asend() loses its value", ASYNC_GENERATOR,
+     "self.exchange.sent = none ? nullptr : std::addressof(*input_);", "self.exchange.sent = nullptr;"),
+    ("close() of an operation only marks it", ASYNC_GENERATOR,
+     "      made = raise(std::make_exception_ptr(generator_exit()));", "      stage_ = stage::closed;"),
+    ("the finalizer is given what has ended", ASYNC_GENERATOR,
+     "|| self->ended || self->body.done() ||", "||"),
+    ("StopAsyncIteration leaves a body", ASYNC_GENERATOR,
+     "        detail::throw_stop_async_iteration_escaped();", "        throw;"),
+    ("an asynccontextmanager swallows nothing", ASYNC_CONTEXTLIB,
+     "        return exception != nullptr && std::current_exception() != exception;", "        return false;"),
+    ("a contextmanager may yield twice", CONTEXTLIB,
+     "        close_and_throw(\"generator didn't stop\");", "        generator_.close();"),
 ]
 
 FLAGS = ["-std=c++20", "-O1", "-fstack-clash-protection"]
+
+
 def mutate(library, directory, file, old, new):
     """A copy of krait, with a change. Fails if the change does not fit."""
     for part in ("include", "src", "asm"):

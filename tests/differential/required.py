@@ -27,7 +27,27 @@ FEATURES = [
     "unraisable: A", "unraisable: RuntimeError(generator raised StopIteration)", f"unraisable: {_IGNORED}",
 ]
 
-ASYNC_FEATURES = []
+_REFUSED = ("{}(): asynchronous generator is already running".format(m) for m in ("anext", "athrow", "aclose"))
+_REUSED = ("cannot reuse already awaited __anext__()/asend()", "cannot reuse already awaited aclose()/athrow()")
+
+# Of programs that are not of generators alone.
+ASYNC_FEATURES = [
+    *"pause async_for with async_with manage async_manage closing aclosing anext asend athrow aclose wrap".split(),
+    "async_for: break", "async_for: end", "except StopAsyncIteration", "firstiter", "finalizer", "drive: unfinished",
+    *(f"manager: {kind}" for kind in "item raise rethrow call".split()),
+    "state: w", "state: o", "warning: coroutine", "warning: coroutine method",
+    *(f"driver next: RuntimeError({text})" for text in (
+        *_REFUSED, *_REUSED, "cannot reuse already awaited coroutine", "coroutine is being awaited already",
+        "coroutine raised StopIteration", "async generator raised StopIteration",
+        "async generator raised StopAsyncIteration", "generator didn't yield", "generator didn't stop",
+        "generator didn't stop after throw()", "generator didn't stop after athrow()")),
+    "driver next: StopAsyncIteration", "driver next: ValueError(coroutine already executing)",
+    "driver send: TypeError(can't send non-None value to a just-started coroutine)",
+    "driver send: TypeError(can't send non-None value to a just-started async generator)",
+    "driver send: RuntimeError(can't send non-None value to a just-started coroutine)",
+    *(f"{where}: RuntimeError({kind} ignored GeneratorExit)" for where in ("driver close", "unraisable")
+      for kind in ("coroutine", "async generator")),
+]
 
 
 def features(kinds):
