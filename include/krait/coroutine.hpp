@@ -190,7 +190,8 @@ class [[nodiscard]] awaitable_generator : public generator<Yield, Send, Return> 
       : generator<Yield, Send, Return>(std::move(given)) {}
 };
 
-/// An iterator marked as awaitable: to await it is to delegate to what it holds. Made by as_awaitable().
+/// An iterator marked as awaitable: to await it is to delegate to what it holds. Made by
+/// as_awaitable().
 template <class Iterator>
 class awaitable_iterator {
  public:
@@ -203,8 +204,8 @@ class awaitable_iterator {
 };
 
 /// Marks what can be delegated to (a generator, an object with `next()`, a range) as awaitable: what is
-/// given away is kept, of an lvalue a reference. What is awaitable already is returned as it is. Python:
-/// types.coroutine, for what a function returns.
+/// given away is kept, of an lvalue a reference. What is awaitable already is returned as it is.
+/// Python: types.coroutine, for what a function returns.
 template <class T>
 requires(awaitable<T> || detail::can_be_delegated_to<T>) decltype(auto) as_awaitable(T&& object) {
   if constexpr (awaitable<T>) {
@@ -377,7 +378,8 @@ class [[nodiscard]] coroutine {
 /// Drives a coroutine as an iterator does: for what is to be awaitable by handing on to a coroutine.
 /// Python: coroutine_wrapper, what a coroutine's `__await__()` returns.
 ///
-/// It refers to the coroutine. Its functions are the coroutine's; there may be several of one. Move-only.
+/// It refers to the coroutine. Its functions are the coroutine's; there may be several of one.
+/// Move-only.
 template <class Yield, class Send, class Return>
 class coroutine_wrapper {
  public:

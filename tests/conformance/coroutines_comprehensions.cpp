@@ -16,8 +16,8 @@
 
 #include "coroutines.hpp"
 
-// CPython's test_coroutines.py: comprehensions that await, as loops. An asynchronous generator expression is
-// an asynchronous generator.
+// CPython's test_coroutines.py: comprehensions that await, as loops. An asynchronous generator
+// expression is an asynchronous generator.
 
 namespace {
 
@@ -82,8 +82,8 @@ Return result_of(Body body) {
   return std::move(ended.returned);
 }
 
-/// i + step for those items for which `wanted` holds, as a list, a set, a map to i + 10 * step (or i + 2, if
-/// step is 1), and a generator to whose items 100 is added.
+/// Loops over those items for which `wanted` holds: to a list and a set of i + step, a map from that to
+/// i + value_step, and a generator of i + step, to whose items 100 is added.
 template <class Wanted>
 void check_four(const ints& items, int step, int value_step, Wanted wanted, const ints& expected) {
   const auto loop = [&](auto& co, auto take) {

@@ -18,8 +18,8 @@
 #include "../unit/support.hpp"
 #include "coroutines.hpp"
 
-// CPython's test_coroutines.py: CoroutineTest, on coroutine objects: how they are driven, closed, asked and
-// dropped.
+// CPython's test_coroutines.py: CoroutineTest, on coroutine objects: how they are driven, closed, asked
+// and dropped.
 
 namespace {
 

@@ -66,8 +66,8 @@ coroutine<int, void, int> awaiting(coroutine<int, void, int>& inner, journal& lo
   };
 }
 
-/// A chain of coroutines, each of which adds 1 to what the next returns; the last one returns what it is
-/// sent.
+/// A chain of coroutines, each of which adds 1 to what the next returns; the last one returns what
+/// it is sent.
 coroutine<int, maybe, int> chain(int depth, journal* log = nullptr) {
   return [=](auto& co) -> int {
     std::optional<at_end> end;

@@ -34,7 +34,6 @@ using support::stop_value;
 using support::text_of;
 
 constexpr const char* cannot_reuse = "cannot reuse already awaited coroutine";
-constexpr const char* awaited_already = "coroutine is being awaited already";
 constexpr const char* moved_from = "coroutine was moved from";
 constexpr const char* already_executing = "coroutine already executing";
 
@@ -391,9 +390,11 @@ TEST_CASE("coroutine: on a stack of a source, which has it back in the end") {
   CHECK(stacks.allocated == 2);
 
   stacks.failing = true;
-  CHECK_THROWS_AS(coroutine<int>(std::allocator_arg, stacks, [](auto&) {}), std::bad_alloc);
+  CHECK_THROWS_AS(static_cast<void>(coroutine<int>(std::allocator_arg, stacks, [](auto&) {})),
+                  std::bad_alloc);
   const recorded_warnings warnings;
-  CHECK_THROWS_AS(coroutine<int>(std::allocator_arg, krait::stack_options{.size = 8192}, [](auto&) {}),
+  const krait::stack_options too_small{.size = 8192};
+  CHECK_THROWS_AS(static_cast<void>(coroutine<int>(std::allocator_arg, too_small, [](auto&) {})),
                   krait::value_error);
   CHECK(warnings.none());
 }
