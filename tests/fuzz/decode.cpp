@@ -30,8 +30,16 @@ constexpr const char* statements[] = {"end",
                                       "break",
                                       "continue",
                                       "call",
-                                      "raise_with_cause"};
-constexpr const char* operations[] = {"end", "new", "next", "send", "throw", "close", "drop", "state", "for"};
+                                      "raise_with_cause",
+                                      "pause",
+                                      "async_for",
+                                      "with",
+                                      "async_with",
+                                      "manage",
+                                      "async_manage"};
+constexpr const char* operations[] = {"end",   "new", "next",  "send",  "throw",  "close",  "drop",
+                                      "state", "for", "anext", "asend", "athrow", "aclose", "wrap"};
+constexpr const char* kinds[] = {"generator", "coroutine", "asyncgen", "awaitable"};
 constexpr const char* actions[] = {"item", "stop", "raise", "echo", "rethrow", "call"};
 constexpr const char* classes[] = {"GeneratorExit",
                                    "StopIteration",
@@ -44,9 +52,10 @@ constexpr const char* classes[] = {"GeneratorExit",
                                    "C",
                                    "GX",
                                    "SX",
+                                   "StopAsyncIteration",
                                    "Exception",
                                    "BaseException"};
-constexpr int raised_classes = 11;  // the others are for `except` only
+constexpr int raised_classes = 12;  // the others are for `except` only
 constexpr int loop_counts[] = {1, 2, 3, 4, 99};
 
 constexpr int most_slots = 4;
@@ -76,11 +85,15 @@ class decoder {
     slots_ = 1 + choose(most_slots);
     bodies_ = 1 + choose(most_bodies);
     costs_.assign(static_cast<std::size_t>(bodies_), 0);
-    std::string definitions;
+    kinds_.assign(static_cast<std::size_t>(bodies_), "");
+    std::string definitions, kinds_of_all;
     for (int body = bodies_ - 1; body >= 0; --body) {
       body_ = body;
       spent_ = 0;
       limit_ = dearest_body;
+      kinds_[static_cast<std::size_t>(body)] = choose(kinds);
+      kinds_of_all = quoted(kinds_[static_cast<std::size_t>(body)].c_str()) +
+                     (kinds_of_all.empty() ? "" : ",") + kinds_of_all;
       const std::string made = block({});
       costs_[static_cast<std::size_t>(body)] = spent_;
       definitions = made + (definitions.empty() ? "" : ",") + definitions;
@@ -96,8 +109,8 @@ class decoder {
       }
       driver += "," + made;
     }
-    return "{\"slots\":" + std::to_string(slots_) + ",\"defs\":[" + definitions + "],\"driver\":[" + driver +
-           "]}";
+    return "{\"slots\":" + std::to_string(slots_) + ",\"defs\":[" + definitions + "],\"kinds\":[" +
+           kinds_of_all + "],\"driver\":[" + driver + "]}";
   }
 
  private:
@@ -151,6 +164,21 @@ class decoder {
     return spend(times * (1 + costs_[static_cast<std::size_t>(chosen)])) ? chosen : -1;
   }
 
+  /// The same, of a kind.
+  int later_body(const char* kind, long times) {
+    std::vector<int> fit;
+    for (int body = body_ + 1; body < bodies_; ++body) {
+      if (kinds_[static_cast<std::size_t>(body)] == kind) {
+        fit.push_back(body);
+      }
+    }
+    if (fit.empty()) {
+      return -1;
+    }
+    const int chosen = fit[static_cast<std::size_t>(choose(static_cast<int>(fit.size())))];
+    return spend(times * (1 + costs_[static_cast<std::size_t>(chosen)])) ? chosen : -1;
+  }
+
   /// Empty: none.
   std::string operation(long times) {
     const int kind = choose(static_cast<int>(std::size(operations)));
@@ -177,6 +205,14 @@ class decoder {
       }
     } else if (name == "for") {
       more = std::to_string(1 + choose(4));
+    } else if (name == "anext" || name == "aclose" || name == "wrap") {
+      more = slot();
+    } else if (name == "asend") {
+      more = slot();
+      more += "," + value();
+    } else if (name == "athrow") {
+      more = slot();
+      more += "," + exception();
     }
     return more.empty() ? list(quoted(name.c_str()), at) : list(quoted(name.c_str()), at, more);
   }
@@ -187,16 +223,20 @@ class decoder {
     return made.empty() ? list("\"state\"", slot()) : made;
   }
 
+  std::string action(long times) {
+    const std::string kind = choose(actions);
+    const std::string name = quoted(kind.c_str());
+    return kind == "item" || kind == "stop" ? list(name, value())
+           : kind == "raise"                ? list(name, exception())
+           : kind == "call"                 ? list(name, called(times))
+                                            : list(name);
+  }
+
   std::string script(long times) {
     std::string all;
     for (int left = choose(4); left != 0 && spend(times); --left) {
-      const std::string kind = choose(actions);
-      const std::string name = quoted(kind.c_str());
       all += all.empty() ? "" : ",";
-      all += kind == "item" || kind == "stop" ? list(name, value())
-             : kind == "raise"                ? list(name, exception())
-             : kind == "call"                 ? list(name, called(times))
-                                              : list(name);
+      all += action(times);
     }
     return "[" + all + "]";
   }
@@ -231,17 +271,22 @@ class decoder {
       return "";
     }
     const std::string name = quoted(kind.c_str());
-    const bool compound = kind == "try" || kind == "scope" || kind == "loop";
+    const bool managed = kind == "with" || kind == "async_with" || kind == "manage" || kind == "async_manage";
+    const bool compound =
+        kind == "try" || kind == "scope" || kind == "loop" || kind == "async_for" || managed;
+    const std::string& of = kinds_[static_cast<std::size_t>(body_)];
+    const bool for_awaiting = kind.starts_with("async_");
     const bool for_loops = kind == "break" || kind == "continue";
     const bool for_handlers = kind == "caught" || kind == "reraise" || kind == "raise_from";
-    if ((compound && at.depth == deepest) || (for_loops && !at.in_loop) || (for_handlers && !at.in_handler)) {
+    if ((compound && at.depth == deepest) || (for_loops && !at.in_loop) || (for_handlers && !at.in_handler) ||
+        (for_awaiting && of != "coroutine" && of != "asyncgen")) {
       return list("\"yield\"", "null");
     }
     ++at.depth;
     if (kind == "trace") {
       return list(name, label());
     }
-    if (kind == "yield" || kind == "return") {
+    if (kind == "yield" || kind == "return" || kind == "pause") {
       return list(name, value());
     }
     if (kind == "own") {
@@ -283,10 +328,39 @@ class decoder {
       at.in_loop = true;
       return list(name, std::to_string(count), block(at));
     }
+    if (kind == "async_for") {
+      const std::string over = slot();
+      const int count = 1 + choose(3);
+      at.times *= count;
+      at.in_loop = true;
+      return list(name, over, std::to_string(count), block(at));
+    }
+    if (managed) {
+      return with_statement(kind, at);
+    }
     if (kind == "call") {
       return list(name, called(at.times));
     }
     return list(name);
+  }
+
+  std::string with_statement(const std::string& kind, place at) {
+    std::string manager;
+    if (kind == "manage") {
+      manager = action(at.times);
+      manager += "," + action(at.times);
+    } else {
+      const bool hand_written = kind == "async_manage";
+      const char* const wanted = kind == "with" ? "generator" : hand_written ? "coroutine" : "asyncgen";
+      for (int left = hand_written ? 2 : 1; left != 0; --left) {
+        const int body = later_body(wanted, at.times);
+        if (body < 0) {
+          return list("\"yield\"", "null");
+        }
+        manager += (manager.empty() ? "" : ",") + std::to_string(body);
+      }
+    }
+    return list(quoted(kind.c_str()), manager, block(at));
   }
 
   std::string try_statement(place at) {
@@ -309,7 +383,8 @@ class decoder {
   const std::span<const std::uint8_t> bytes_;
   std::size_t next_ = 0;
   int slots_ = 0, bodies_ = 0, body_ = 0, labels_ = 0;
-  std::vector<long> costs_;  // of each body
+  std::vector<long> costs_;         // of each body
+  std::vector<std::string> kinds_;  // of those decoded
   long spent_ = 0, limit_ = 0;
 };
 

@@ -25,7 +25,15 @@ namespace {
 
 using namespace differential;
 
-constexpr const char* refusal = "unraisable: RuntimeError(generator ignored GeneratorExit)";
+/// Did anything refuse to end?
+bool refused(coverage& counts) {
+  for (const char* const kind : {"generator", "coroutine", "async generator"}) {
+    if (counts[std::string("unraisable: RuntimeError(") + kind + " ignored GeneratorExit)"] != 0) {
+      return true;
+    }
+  }
+  return false;
+}
 
 long generators_alive() {
   long count = 0;
@@ -49,7 +57,7 @@ std::string observe(std::string (*run)(const program&, coverage&), const std::st
   coverage counts;
   std::string trace = run(parsed, counts);
   const long left = generators_alive() - before;
-  if (left != 0 && counts[refusal] == 0) {
+  if (left != 0 && !refused(counts)) {
     violated("generators are left over, and none refused to end", text, trace, std::to_string(left));
   }
   if (std::current_exception() != nullptr || std::uncaught_exceptions() != 0) {
