@@ -284,7 +284,7 @@ class [[nodiscard]] async_generator {
     std::shared_ptr<const async_generator_hooks> hooks;
     bool iterated = false;  ///< hooks have been looked up
     bool running = false;   ///< an operation is in flight
-    bool ended = false;     ///< was to be closed, or was left by stop_async_iteration or generator_exit
+    bool ended = false;     ///< was to be closed by an aclose(), though the body may have ignored it
   };
 
   explicit async_generator(std::shared_ptr<object> taken) noexcept : object_(std::move(taken)) {}
@@ -559,7 +559,6 @@ class [[nodiscard]] async_operation<async_generator<Yield, Send, DriverYield, Dr
     }
     if (item == nullptr) {
       leave();
-      self.ended = true;
       return {nullptr, is_aclose ? end::none : end::stop_async_iteration};
     }
     if (self.exchange.item == nullptr) {
@@ -575,7 +574,6 @@ class [[nodiscard]] async_operation<async_generator<Yield, Send, DriverYield, Dr
   /// Within a handler of what an aclose() takes for the end that it asked for.
   outcome ended_by_exception() {
     leave();
-    object_->ended = true;
     if (!is_aclose) {
       throw;
     }

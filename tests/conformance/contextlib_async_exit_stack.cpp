@@ -112,10 +112,14 @@ concept can_be_registered = requires(exit_stack& stack, Arguments... arguments) 
 };
 
 struct lacks_aenter {
-  krait::coroutine<void> aexit(const std::exception_ptr&);
+  krait::coroutine<void> aexit(const std::exception_ptr&) {
+    return [](auto&) {};
+  }
 };
 struct lacks_aexit {
-  krait::coroutine<void> aenter();
+  krait::coroutine<void> aenter() {
+    return [](auto&) {};
+  }
 };
 struct lacks_nothing : lacks_aenter, lacks_aexit {};
 

@@ -210,10 +210,11 @@ TEST_CASE("a finalizer may keep the generator, close it later, or make of it wha
   log.clear();
 
   drop();
-  CHECK_THROWS_AS(async_generator<std::string>::from_object(kept), krait::value_error);
-  CHECK_THROWS_AS((async_generator<int, optional_int>::from_object(kept)), krait::value_error);
-  CHECK_THROWS_AS(krait::aclose<int>(*kept), krait::value_error);
-  CHECK_THROWS_AS(async_generator<int>::from_object(nullptr), krait::value_error);
+  CHECK_THROWS_AS(static_cast<void>(async_generator<std::string>::from_object(kept)), krait::value_error);
+  CHECK_THROWS_AS(static_cast<void>(async_generator<int, optional_int>::from_object(kept)),
+                  krait::value_error);
+  CHECK_THROWS_AS(static_cast<void>(krait::aclose<int>(*kept)), krait::value_error);
+  CHECK_THROWS_AS(static_cast<void>(async_generator<int>::from_object(nullptr)), krait::value_error);
   REQUIRE(kept != nullptr);
   {
     async_generator<int> again = async_generator<int>::from_object(std::exchange(kept, nullptr));
@@ -777,6 +778,18 @@ TEST_CASE("a manager made of an asynchronous generator is entered once (R106)") 
     krait::async_with(co, manager, [] {});
     CHECK_THROWS_AS(krait::async_with(co, manager, [] {}), krait::value_error);
   });
+}
+
+TEST_CASE("a manager that is left without having been entered swallows nothing") {
+  journal log;
+  run_async([&](auto& co) {
+    for (const auto& error :
+         {std::make_exception_ptr(key_error()), std::make_exception_ptr(stop_async_iteration())}) {
+      auto manager = noting(log, 1);
+      CHECK_FALSE(co.await(manager.aexit(error)));
+    }
+  });
+  CHECK(log.text().empty());
 }
 
 TEST_CASE("a decorated function's result, and the manager of each of its calls") {
