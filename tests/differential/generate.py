@@ -227,8 +227,10 @@ class AsyncGenerator(Generator):
     CAUGHT = Weighted(**CAUGHT.weights, StopAsyncIteration=3)
     OPERATIONS = Weighted(**OPERATIONS.weights, **ASYNC_OPERATIONS)
     CALLS = Weighted(**CALLS.weights, **ASYNC_CALLS)
-    KINDS = {(awaits, *place): Weighted(**kinds.weights, **MANAGERS, pause=8 if awaits else 2, **(ASYNC_STATEMENTS if awaits else {}))
-             for place, kinds in KINDS.items() for awaits in (False, True)}
+    KINDS = {
+        (awaits, *place): Weighted(**kinds.weights, **MANAGERS, pause=8 if awaits else 2, **(ASYNC_STATEMENTS if awaits else {}))
+        for place, kinds in KINDS.items() for awaits in (False, True)
+    }
 
     def later(self, body, *kinds):
         """A later body of one of these kinds, or none."""

@@ -80,7 +80,7 @@ def describe(e):
 def unraisable(event):
     message = event.err_msg or "Exception ignored while closing generator " + repr(event.object)
     if isinstance(event.exc_value, StopAsyncIteration) and "<async_generator object" in message:
-        return  # K3: an asynchronous generator returned while it was destroyed
+        return  # an asynchronous generator returned while it was destroyed
     trace(re.sub(" at 0x[^>]*", "", message) + ": " + describe(event.exc_value))
 
 
@@ -97,7 +97,7 @@ warnings.showwarning = show_warning
 # What the bodies use.
 
 def keep_frame():
-    """K1: a generator that ignores GeneratorExit while it is destroyed stays as it is, with what it delegates to."""
+    """A generator that ignores GeneratorExit while it is destroyed stays as it is, with what it delegates to."""
     frames[id(sys._getframe(1))] = sys._getframe(1)
 
 
@@ -173,7 +173,7 @@ def shared_by_marked(i):
     if inspect.isasyncgen(slots[i]):
         return slots[i].__anext__()
     if inspect.iscoroutine(slots[i]) and slots[i].cr_suspended:
-        raise RuntimeError("coroutine is being awaited already")  # K4: krait awaits it
+        raise RuntimeError("coroutine is being awaited already")  # krait awaits it
     return shared(i)
 
 
@@ -215,7 +215,7 @@ def asynchronous(i):
 
 
 class Athrow:
-    """An athrow() that is used up when it has ended. CPython's is not if something was awaited before (K5)."""
+    """An athrow() that is used up when it has ended. CPython's is not if something was awaited before."""
 
     def __init__(self, operation):
         self.operation, self.started, self.used_up = operation, False, False
@@ -376,7 +376,7 @@ def firstiter(generator):
 
 def finalizer(generator):
     trace("finalizer " + generator.__qualname__)
-    revived.append(generator)  # K2: dropped a second time, its frame would go without running any of it
+    revived.append(generator)  # dropped a second time, its frame would go without running any of it
     if counters["finalizer"] >= 0 and generator.__qualname__ not in managed:
         slots[counters["finalizer"]] = generator
 
