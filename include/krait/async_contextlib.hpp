@@ -52,7 +52,9 @@ class [[nodiscard]] awaited {
 template <class Awaiter, class Manager>
 awaited(Awaiter&, Manager&&) -> awaited<Awaiter, Manager>;
 
-/// As with(), of an asynchronous manager. Python: `async with manager as value:`.
+/// As with(), of an asynchronous manager. (Where aexit() returns a coroutine, its body handles nothing: to
+/// keep the block's exception as a cause, rethrow and catch it there.) Python: `async with manager as
+/// value:`.
 template <class Awaiter, class Manager, class Body>
 auto async_with(Awaiter& co, Manager&& manager, Body&& body) {
   static_assert(async_context_manager<Manager> || !context_manager<Manager>,

@@ -207,6 +207,21 @@ TEST_CASE("a generator of const references yields the very object, also a tempor
   CHECK(objects.live == 1);
 }
 
+TEST_CASE("a container of what is move-only can be returned, though it claims to be copyable") {
+  using boxes = std::vector<number_box>;
+  generator<int, void, boxes> g = [](auto&) {
+    boxes made;
+    made.push_back(std::make_unique<int>(5));
+    return made;
+  };
+  try {
+    g.next();
+  } catch (krait::stop_iteration<boxes>& end) {
+    CHECK(*end.value().at(0) == 5);
+  }
+  CHECK(g.done());
+}
+
 TEST_CASE("move-only items are moved out") {
   generator<number_box> g = [](auto& yield) {
     yield(std::make_unique<int>(1));
