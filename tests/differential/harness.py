@@ -228,10 +228,9 @@ class Athrow:
     def send(self, v=None):
         if self.used_up:
             raise RuntimeError("cannot reuse already awaited aclose()/athrow()")
+        self.started = self.started or v is None
         try:
-            v = self.operation.send(v)
-            self.started = True
-            return v
+            return self.operation.send(v)
         except BaseException:
             self.used_up = self.started
             raise
@@ -243,10 +242,9 @@ class Athrow:
     def throw(self, e):
         if self.used_up:
             raise RuntimeError("cannot reuse already awaited aclose()/athrow()")
+        self.started = True
         try:
-            v = self.operation.throw(e)
-            self.started = True
-            return v
+            return self.operation.throw(e)
         finally:
             del self, e
 

@@ -25,7 +25,7 @@ using athrow_operation = decltype(std::declval<async_generator&>().athrow(nullpt
 using aclose_operation = decltype(std::declval<async_generator&>().aclose());
 using coroutine_wrapper = krait::coroutine_wrapper<value, value, value>;
 
-// These have one body, and nothing is sent to it.
+// What managers are made of: nothing is sent to these.
 using manager_generator = krait::generator<value>;
 using async_manager_generator = krait::async_generator<value, void, value, value>;
 
