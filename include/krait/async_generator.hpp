@@ -593,7 +593,9 @@ class [[nodiscard]] async_operation<async_generator<Yield, Send, DriverYield, Dr
       word = detail::yield_word(yield, item);
     } else {
       detail::item_slot<Y> slot;
-      word = detail::yield_word(yield, slot.fill([&]() -> decltype(auto) { return raw<DriverYield>(item); }));
+      word = detail::yield_word(yield, slot.fill([&]() -> decltype(auto) {
+        return static_cast<DriverYield&&>(*static_cast<std::remove_reference_t<DriverYield>*>(item));
+      }));
     }
     if (word != static_cast<void*>(&yield)) {
       if constexpr (std::is_void_v<S> || std::is_void_v<DriverSend>) {
