@@ -226,13 +226,12 @@ class Athrow:
     __await__ = __iter__
 
     def send(self, v=None):
-        if self.used_up:
-            raise RuntimeError("cannot reuse already awaited aclose()/athrow()")
-        self.started = self.started or v is None
         try:
+            self.check()
+            self.started = self.started or v is None
             return self.operation.send(v)
         except BaseException:
-            self.used_up = self.started
+            self.used_up = self.used_up or self.started
             raise
         finally:
             del self
@@ -240,20 +239,26 @@ class Athrow:
     __next__ = send
 
     def throw(self, e):
-        if self.used_up:
-            raise RuntimeError("cannot reuse already awaited aclose()/athrow()")
-        self.started = True
         try:
+            self.check()
+            self.started = True
             return self.operation.throw(e)
         finally:
             del self, e
 
     def close(self):
-        if not self.used_up:
-            try:
+        try:
+            if not self.used_up:
                 self.operation.close()
-            finally:
-                del self
+        finally:
+            del self
+
+    def check(self):
+        try:
+            if self.used_up:
+                raise RuntimeError("cannot reuse already awaited aclose()/athrow()")
+        finally:
+            del self
 
 
 OPERATIONS.add(Athrow)
