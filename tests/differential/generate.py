@@ -285,7 +285,10 @@ class AsyncGenerator(Generator):
     def body(self, body):
         if self.kinds[body] in ("generator", "asyncgen") and self.chance(0.3):
             return self.managing(body)
-        return super().body(body)
+        made = super().body(body)
+        if self.chance(0.15):  # close() has a value
+            made = [["try", [["yield", self.value()], *made], [["GeneratorExit", [["return", self.value()]]]], None, None]]
+        return made
 
     def program(self):
         made = super().program()
