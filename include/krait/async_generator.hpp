@@ -333,7 +333,7 @@ class [[nodiscard]] async_generator {
 /// stop_async_iteration, or with what left the body. It can be used once: then, runtime_error `cannot
 /// reuse already awaited ...`. While another operation is in flight: runtime_error `...: asynchronous
 /// generator is already running`, and this one is used up. Dropped before it was used, it warns that it
-/// was never awaited.
+/// was never awaited. It must not be destroyed by the body that it runs.
 template <class Yield, class Send, class DriverYield, class DriverSend, detail::async_method method>
 class [[nodiscard]] async_operation<async_generator<Yield, Send, DriverYield, DriverSend>, method> {
   using generator_type = async_generator<Yield, Send, DriverYield, DriverSend>;
@@ -344,6 +344,7 @@ class [[nodiscard]] async_operation<async_generator<Yield, Send, DriverYield, Dr
   static constexpr bool has_item = !is_aclose && !std::is_void_v<Yield>;
 
   struct nothing {};
+  using stopped_type = std::conditional_t<has_item, Yield, void>;
   using sent_type = std::conditional_t<std::is_void_v<DriverSend>, nothing, DriverSend>;
   /// What it resumes the body with, the first time.
   using input_type = std::conditional_t<
@@ -416,11 +417,24 @@ class [[nodiscard]] async_operation<async_generator<Yield, Send, DriverYield, Dr
         "await: what is sent to this coroutine cannot be sent on to what the async_generator awaits");
     detail::check_stack(yield);
     const detail::delegation_scope scope(yield, detail::foreign_delegate);
-    outcome made = resume(nullptr);
-    while (made.came_to == end::not_yet) {
-      made = pass_on(yield, made.item);
+    try {
+      outcome made = resume(nullptr);
+      while (made.came_to == end::not_yet) {
+        made = pass_on(yield, made.item);
+      }
+      return result(made);
+    } catch (stop_iteration<stopped_type>& stop) {
+      // Of an iterator, this is the end. Only an athrow() can raise it: before the generator has started.
+      if constexpr (!has_item) {
+        return;
+      } else if (stop.has_value()) {
+        return return_type(std::move(stop.value()));
+      } else {
+        return detail::none_or_throw<return_type>();
+      }
+    } catch (const std::conditional_t<has_item, stop_iteration<>, detail::no_exception>&) {
+      return detail::none_or_throw<return_type>();
     }
-    return result(made);
   }
 
  private:

@@ -679,3 +679,16 @@ TEST_CASE("a warning that is made an error goes to the unraisable hook") {
   CHECK(unraisables.text(0) == "coroutine method 'asend' of 'counting' was never awaited");
   CHECK(unraisables.message(0).starts_with("Exception ignored while finalizing coroutine method"));
 }
+
+TEST_CASE("awaited, an athrow() of StopIteration before the start is the end of an iterator") {
+  const auto awaits = [](auto exception) {
+    krait::coroutine<std::string, optional_int, optional_int> made = [exception](auto& co) {
+      async_generator g = [](auto& yield) { yield(1); };
+      return co.await(g.athrow(exception));
+    };
+    return *made.resume().result();
+  };
+  CHECK(awaits(krait::stop_iteration<int>(5)) == 5);
+  CHECK(awaits(krait::stop_iteration<int>()) == std::nullopt);
+  CHECK(awaits(krait::stop_iteration<>()) == std::nullopt);
+}

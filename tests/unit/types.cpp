@@ -207,6 +207,16 @@ TEST_CASE("a generator of const references yields the very object, also a tempor
   CHECK(objects.live == 1);
 }
 
+TEST_CASE("what is delegated to is converted where it is: a view of a yielded string stays valid") {
+  generator<std::string> inner = [](auto& yield) {
+    yield("long enough to be kept on the heap: " + std::to_string(1));
+    yield("long enough to be kept on the heap: " + std::to_string(2));
+  };
+  generator<std::string_view> outer = [&inner](auto& yield) { yield.from(inner); };
+  CHECK(outer.next() == "long enough to be kept on the heap: 1");
+  CHECK(outer.next() == "long enough to be kept on the heap: 2");
+}
+
 TEST_CASE("a container of what is move-only can be returned, though it claims to be copyable") {
   using boxes = std::vector<number_box>;
   generator<int, void, boxes> g = [](auto&) {

@@ -173,8 +173,11 @@ R yielder<Yield, Send>::delegate_by_steps(generator<Y, S, R>& inner) {
     if constexpr (std::same_as<Yield, Y>) {
       word = detail::yield_word(*this, made.item);
     } else {
+      // Converted where it is, as the result may refer to it.
       detail::item_slot<Yield> slot;
-      word = detail::yield_word(*this, slot.fill([&]() -> decltype(auto) { return inner.yielded(made); }));
+      word = detail::yield_word(*this, slot.fill([&]() -> Y&& {
+        return static_cast<Y&&>(*static_cast<std::remove_reference_t<Y>*>(made.item));
+      }));
     }
     if (word != static_cast<void*>(this)) {
       made = advance(word);
