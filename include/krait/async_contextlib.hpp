@@ -118,13 +118,8 @@ class [[nodiscard]] asynccontextmanager {
         }
       } catch (const stop_async_iteration&) {
         return exception != nullptr && std::current_exception() != exception;
-      } catch (const runtime_error& raised) {
-        if (std::current_exception() != exception && !is_escaped(raised, exception)) {
-          throw;
-        }
-        return false;
       } catch (...) {
-        if (std::current_exception() != exception) {
+        if (!detail::came_back<stop_iteration<>, stop_async_iteration>(exception)) {
           throw;
         }
         return false;
@@ -136,12 +131,6 @@ class [[nodiscard]] asynccontextmanager {
   }
 
  private:
-  /// Is `raised` what an asynchronous generator makes of `exception`, the end of an iteration?
-  static bool is_escaped(const runtime_error& raised, const std::exception_ptr& exception) {
-    return detail::is_cause(raised, exception) &&
-           (detail::holds<stop_iteration<>>(exception) || detail::holds<stop_async_iteration>(exception));
-  }
-
   async_generator<T, void, DriverYield, DriverSend> generator_;
 };
 

@@ -55,10 +55,23 @@ template <class Manager>
 inline constexpr bool swallows =
     !std::is_void_v<decltype(std::declval<std::remove_reference_t<Manager>&>().exit(nullptr))>;
 
-/// Was `raised` raised from `exception`?
-inline bool is_cause(const runtime_error& raised, const std::exception_ptr& exception) {
-  const auto* const nested = dynamic_cast<const std::nested_exception*>(&raised);
-  return nested != nullptr && nested->nested_ptr() == exception;
+/// Within a handler: is that of `exception`, which was raised in a generator, or of the runtime_error that a
+/// generator makes of it, if it is one of these Ends of an iteration?
+template <class... Ends>
+bool came_back(const std::exception_ptr& exception) {
+  const std::exception_ptr handled = std::current_exception();
+  if (handled == nullptr || handled == exception) {
+    return handled != nullptr;  // no C++ exception: a thread is cancelled
+  }
+  try {
+    std::rethrow_exception(handled);
+  } catch (const runtime_error& raised) {
+    const auto* const nested = dynamic_cast<const std::nested_exception*>(&raised);
+    return nested != nullptr && exception != nullptr && nested->nested_ptr() == exception &&
+           (holds<Ends>(exception) || ...);
+  } catch (...) {
+    return false;
+  }
 }
 
 /// Calls `manager.exit`; was the exception swallowed?
@@ -286,13 +299,8 @@ class [[nodiscard]] contextmanager {
       if (!generator_.resume_with(exception).yielded()) {
         return true;
       }
-    } catch (const runtime_error& raised) {
-      if (std::current_exception() != exception && !is_escaped_stop_iteration(raised, exception)) {
-        throw;
-      }
-      return false;
     } catch (...) {
-      if (std::current_exception() != exception) {
+      if (!detail::came_back<stop_iteration<>>(exception)) {
         throw;
       }
       return false;
@@ -304,11 +312,6 @@ class [[nodiscard]] contextmanager {
   [[noreturn]] void close_and_throw(const char* what) {
     generator_.close();
     throw runtime_error(what);
-  }
-
-  /// Is `raised` what a generator makes of `exception`, a stop_iteration?
-  static bool is_escaped_stop_iteration(const runtime_error& raised, const std::exception_ptr& exception) {
-    return detail::is_cause(raised, exception) && detail::holds<stop_iteration<>>(exception);
   }
 
   generator<T> generator_;
