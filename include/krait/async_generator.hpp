@@ -519,7 +519,7 @@ class [[nodiscard]] async_operation<async_generator<Yield, Send, DriverYield, Dr
       }
     } else {
       if (sent != nullptr) {
-        if constexpr (!std::is_void_v<DriverSend> && std::convertible_to<DriverSend, Send>) {
+        if constexpr (std::convertible_to<sent_type, Send>) {
           input_.emplace(std::move(*sent));
         } else {
           detail::throw_cannot_be_sent();
