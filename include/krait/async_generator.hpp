@@ -443,8 +443,7 @@ class [[nodiscard]] async_operation<async_generator<Yield, Send, DriverYield, Dr
   enum class stage : unsigned char { created, started, closed };
   enum class end : unsigned char { not_yet, item, none, stop_async_iteration };
   struct outcome {
-    void* item =
-        nullptr;  ///< what was yielded: to the driver if it is not_yet at its end, or to the consumer
+    void* item = nullptr;  ///< what was yielded: to the driver before the end, to the consumer at it
     end came_to = end::none;
   };
 
