@@ -147,7 +147,7 @@ class [[nodiscard]] aclosing {
   explicit aclosing(std::type_identity_t<T> object) : object_(std::forward<T>(object)) {}
 
   auto aenter() noexcept {
-    return detail::deferred([this](auto&) -> std::remove_reference_t<T>& { return object_; });
+    return detail::at_once{[this]() -> std::remove_reference_t<T>& { return object_; }};
   }
   auto aexit(const std::exception_ptr&) {
     return detail::deferred([this](auto& co) { static_cast<void>(co.await(object_.aclose())); });
