@@ -14,6 +14,7 @@
 
 #include <concepts>
 #include <exception>
+#include <functional>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -94,8 +95,8 @@ class [[nodiscard]] asynccontextmanager {
       : generator_(std::move(given)) {}
 
   /// Awaited, runs the body to its `yield`. Throws as contextmanager::enter().
-  auto aenter() {
-    return detail::deferred([this](auto& co) -> T {
+  coroutine<DriverYield, DriverSend, T> aenter() {
+    return [this](auto& co) -> T {
       if (generator_.state() != generator_state::created) {
         throw value_error("a contextmanager can be entered once");
       }
@@ -104,12 +105,12 @@ class [[nodiscard]] asynccontextmanager {
       } catch (const stop_async_iteration&) {
       }
       throw runtime_error("generator didn't yield");
-    });
+    };
   }
 
   /// Awaited, runs the body to its end. Returns and throws as contextmanager::exit().
-  auto aexit(std::exception_ptr exception) {
-    return detail::deferred([this, exception = std::move(exception)](auto& co) {
+  coroutine<DriverYield, DriverSend, bool> aexit(std::exception_ptr exception) {
+    return [this, exception = std::move(exception)](auto& co) {
       try {
         if (exception == nullptr) {
           co.await(generator_.anext());
@@ -127,7 +128,7 @@ class [[nodiscard]] asynccontextmanager {
       co.await(generator_.aclose());
       throw runtime_error(exception == nullptr ? "generator didn't stop"
                                                : "generator didn't stop after athrow()");
-    });
+    };
   }
 
  private:
@@ -160,6 +161,30 @@ class [[nodiscard]] aclosing {
 template <class T>
 aclosing(T&&) -> aclosing<T>;
 
+namespace detail {
+inline namespace KRAIT_BACKEND {
+
+/// An awaitable made of a function that awaits, which runs as a coroutine: closed, that ends, whatever the
+/// function makes of it.
+template <class Function>
+class deferred_coroutine {
+ public:
+  using awaits_itself = void;
+  explicit deferred_coroutine(Function function) : function_(std::move(function)) {}
+
+  template <class Y, class S>
+  auto await_in(yielder<Y, S>& yield) {
+    using result = std::invoke_result_t<Function&, awaiter<Y, S>&>;
+    return awaiter<Y, S>(yield).await(coroutine<Y, S, result>(std::ref(function_)));
+  }
+
+ private:
+  Function function_;
+};
+
+}  // namespace KRAIT_BACKEND
+}  // namespace detail
+
 /// A function each call of which is to be awaited, and then runs within a manager of its own, made by
 /// `make_manager()`: it awaits what `function(arguments...)` returns. The result is what async_with() has.
 /// Python: contextlib.AsyncContextDecorator.
@@ -167,9 +192,9 @@ template <class MakeManager, class Function>
 auto async_context_decorator(MakeManager make_manager, Function function) {
   return [make_manager = std::move(make_manager),
           function = std::move(function)]<class... Arguments>(Arguments&&... arguments) {
-    return detail::deferred([make_manager, function,
-                             arguments = std::tuple<std::decay_t<Arguments>...>(
-                                 std::forward<Arguments>(arguments)...)](auto& co) mutable {
+    return detail::deferred_coroutine([make_manager, function,
+                                       arguments = std::tuple<std::decay_t<Arguments>...>(
+                                           std::forward<Arguments>(arguments)...)](auto& co) mutable {
       return async_with(co, make_manager(), [&] { return co.await(std::apply(function, arguments)); });
     });
   };

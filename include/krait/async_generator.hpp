@@ -415,6 +415,8 @@ class [[nodiscard]] async_operation<async_generator<Yield, Send, DriverYield, Dr
     static_assert(
         detail::can_send_on<S, DriverSend>,
         "await: what is sent to this coroutine cannot be sent on to what the async_generator awaits");
+    static_assert(detail::can_yield_on<Y, DriverYield>(),
+                  "await: what the async_generator awaits yields cannot be yielded on by this coroutine");
     detail::check_stack(yield);
     const detail::delegation_scope scope(yield, detail::foreign_delegate);
     try {
@@ -606,9 +608,8 @@ class [[nodiscard]] async_operation<async_generator<Yield, Send, DriverYield, Dr
       word = detail::yield_word(yield, item);
     } else {
       detail::item_slot<Y> slot;
-      word = detail::yield_word(yield, slot.fill([&]() -> decltype(auto) {
-        return static_cast<DriverYield&&>(*static_cast<std::remove_reference_t<DriverYield>*>(item));
-      }));
+      word = detail::yield_word(
+          yield, slot.fill([&]() -> decltype(auto) { return detail::passed_on<Y, DriverYield>(item); }));
     }
     if (word != static_cast<void*>(&yield)) {
       if constexpr (std::is_void_v<S> || std::is_void_v<DriverSend>) {

@@ -751,6 +751,65 @@ TEST_CASE("a coroutine that is closed within async_with: exit is told (R82)") {
   CHECK_THROWS_AS(ignoring.throw_(generator_exit()), generator_exit);
 }
 
+TEST_CASE("a coroutine that is closed while a manager waits to let an exception pass, is closed (R102)") {
+  krait::asynccontextmanager<int, std::string> manager = [](auto& co) {
+    try {
+      co(1);
+    } catch (const key_error&) {
+      try {
+        co.await(waiting("b"));
+      } catch (const generator_exit&) {
+      }
+      throw;
+    }
+  };
+  krait::coroutine<std::string> c = [&](auto& co) {
+    krait::async_with(co, manager, [&] { co.await(waiting("a")); });
+  };
+  CHECK(c.send() == "a");
+  CHECK(c.throw_(key_error()) == "b");
+  c.close();
+  CHECK(c.done());
+}
+
+namespace {
+
+struct swallows_all {
+  auto aenter() { return krait::nullcontext().aenter(); }
+  auto aexit(const std::exception_ptr&) -> krait::coroutine<std::string, void, bool> {
+    return [](auto&) { return true; };
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a coroutine that is closed in a decorated function whose manager swallows that, is closed") {
+  auto decorated = krait::async_context_decorator(
+      [] { return swallows_all(); },
+      []() -> krait::coroutine<std::string> { return [](auto& co) { co.await(waiting("a")); }; });
+  krait::coroutine<std::string> c = [&](auto& co) {
+    co.await(decorated());
+    co.await(waiting("b"));
+  };
+  CHECK(c.send() == "a");
+  c.close();
+  CHECK(c.done());
+}
+
+TEST_CASE("a manager made of an asynchronous generator is driven by hand") {
+  krait::asynccontextmanager<int, std::string> manager = [](auto& co) {
+    co.await(waiting("entering"));
+    co(1);
+    co.await(waiting("leaving"));
+  };
+  auto entering = manager.aenter();
+  CHECK(entering.send() == "entering");
+  CHECK(*entering.resume().result() == 1);
+  auto leaving = manager.aexit(nullptr);
+  CHECK(leaving.send() == "leaving");
+  CHECK_FALSE(*leaving.resume().result());
+}
+
 TEST_CASE("async_with gives what its body returns, or nothing if that was swallowed") {
   krait::asynccontextmanager<int> swallowing = [](auto& co) {
     try {

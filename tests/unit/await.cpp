@@ -268,6 +268,19 @@ TEST_CASE("await: what is yielded and sent is converted on the way") {
     co.send();
     CHECK(stop_value<int>([&] { co.send(); }) == 5);
   }
+  SUBCASE("None, of what yields nothing") {
+    coroutine<maybe> co = [](auto& self) {
+      self.await(awaitable_generator<void>([](auto& yield) { yield(); }));
+      krait::async_generator<int> waits = [](auto& inner) {
+        inner.await(awaitable_generator<void>([](auto& yield) { yield(); }));
+        inner(1);
+      };
+      CHECK(self.await(waits.anext()) == 1);
+    };
+    CHECK(co.send() == std::nullopt);
+    CHECK(co.send() == std::nullopt);
+    CHECK_THROWS_AS(co.send(), krait::stop_iteration<>);
+  }
   SUBCASE("references are passed on") {
     std::string kept = "a";
     coroutine<std::string&> co = [&](auto& self) {

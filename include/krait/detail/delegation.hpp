@@ -38,6 +38,26 @@ template <class S, class DelegateS>
 concept can_send_on = std::is_void_v<DelegateS> ||(std::is_void_v<S>&& has_none<DelegateS>) ||
                       (!std::is_void_v<S> && std::convertible_to<S, DelegateS>);
 
+/// Can a delegate's items be yielded on?
+template <class Y, class DelegateY>
+constexpr bool can_yield_on() {
+  if constexpr (std::is_void_v<Y> || std::is_void_v<DelegateY>) {
+    return has_none<Y>;
+  } else {
+    return std::is_constructible_v<Y, DelegateY>;
+  }
+}
+
+/// A delegate's item as what its delegator yields, or that is made of.
+template <class Y, class DelegateY>
+decltype(auto) passed_on(void* item) {
+  if constexpr (!std::is_void_v<DelegateY>) {
+    return static_cast<DelegateY&&>(*static_cast<std::remove_reference_t<DelegateY>*>(item));
+  } else if constexpr (!std::is_void_v<Y>) {
+    return none_traits<Y>::none();
+  }
+}
+
 /// The value of a stop_iteration, to which a delegation evaluates that it ends. Throws any other exception.
 template <class R>
 R value_of_stop(std::exception_ptr exception) {
@@ -140,6 +160,8 @@ template <class Y, class S, class R>
 R yielder<Yield, Send>::delegate_by_steps(generator<Y, S, R>& inner) {
   static_assert(detail::can_send_on<Send, S>,
                 "yield.from: what is sent to this generator cannot be sent on to the one it delegates to");
+  static_assert(detail::can_yield_on<Yield, Y>(),
+                "yield.from: what the generator yields that this one delegates to cannot be yielded on");
   const detail::delegation_scope scope(*this, inner.checked());
 
   // What this generator was resumed with, passed on.
@@ -175,9 +197,8 @@ R yielder<Yield, Send>::delegate_by_steps(generator<Y, S, R>& inner) {
     } else {
       // Converted where it is, as the result may refer to it.
       detail::item_slot<Yield> slot;
-      word = detail::yield_word(*this, slot.fill([&]() -> Y&& {
-        return static_cast<Y&&>(*static_cast<std::remove_reference_t<Y>*>(made.item));
-      }));
+      word = detail::yield_word(
+          *this, slot.fill([&]() -> decltype(auto) { return detail::passed_on<Yield, Y>(made.item); }));
     }
     if (word != static_cast<void*>(this)) {
       made = advance(word);
