@@ -249,6 +249,7 @@ class Athrow:
     def close(self):
         try:
             if not self.used_up:
+                self.started = True
                 self.operation.close()
         finally:
             del self
@@ -571,7 +572,8 @@ def awaiting(i):
         text = repr(slots[i].ag_await)
     if text == "None":
         return ""
-    return " " + (re.sub(" at 0x[^>]*", "", text) if re.match("<(generator|coroutine) object (d|pause)", text) else "<iterator>")
+    text = re.sub(r"AsyncManager\.__(aenter|aexit)__", r"\1", re.sub(" at 0x[^>]*", "", text))
+    return " " + (text if re.match("<(generator|coroutine) object (d|pause|aenter|aexit)", text) else "<iterator>")
 
 
 def check_chain(i):
