@@ -50,6 +50,10 @@ struct debugger_table {
   const frame* foreign_delegate = &detail::foreign_delegate;
   std::size_t stage_created = static_cast<std::size_t>(detail::stage::created);
   std::size_t stage_started = static_cast<std::size_t>(detail::stage::started);
+
+  std::size_t rest_kind = offsetof(rarely_used, kind);  // a byte
+  std::size_t kind_coroutine = static_cast<std::size_t>(kind::coroutine);
+  std::size_t kind_async_generator = static_cast<std::size_t>(kind::async_generator);
 };
 
 }  // namespace krait::detail

@@ -2,7 +2,8 @@
 #
 # krait's generators in gdb (12 or later), in a live process or a core dump:
 #
-#      krait generators   all generators: number, address, state, name, where suspended, what they delegate to
+#      krait generators   all generators and coroutines: number, address, state, name, where suspended, what they
+#                         delegate to or await
 #      krait bt N         the backtrace of one, by its number or its address
 #      krait bt           the backtrace of the selected thread, through all resumers
 #
@@ -49,7 +50,8 @@ class Table:
         foreign_frames foreign_frame_self foreign_frame_next
         frame_caller frame_own frame_rest frame_leaf frame_root frame_stage
         rest_delegator rest_delegate rest_name rest_limit
-        foreign_delegate stage_created stage_started""".split()
+        foreign_delegate stage_created stage_started
+        rest_kind kind_coroutine kind_async_generator""".split()
 
     def __init__(self):
         address = symbol("krait_debugger_table")
@@ -75,6 +77,8 @@ class Generator:
         self.limit = word(rest + table.rest_limit)
         self.delegator = word(rest + table.rest_delegator)
         delegate = word(rest + table.rest_delegate)
+        kind = gdb.selected_inferior().read_memory(rest + table.rest_kind, 1)[0][0]
+        self.kind = {table.kind_coroutine: "coroutine ", table.kind_async_generator: "async_generator "}.get(kind, "")
         self.delegates_to_iterator = delegate == table.foreign_delegate
         self.delegate = 0 if self.delegates_to_iterator else delegate
         self.resume_at = word(address + table.frame_own + 8)
@@ -107,7 +111,7 @@ class Generator:
         return registers(machine, self.address + self.table.frame_own, self.holds(self.resume_at))
 
     def __str__(self):
-        return "%s at %#x" % (self.name, self.address)
+        return "%s%s at %#x" % (self.kind, self.name, self.address)
 
 
 def addresses(table):
@@ -422,7 +426,8 @@ class Krait(gdb.Command):
 
 
 class Generators(gdb.Command):
-    """Lists all generators: number, address, state, name, where it is suspended, and what it delegates to."""
+    """Lists all generators and coroutines: number, address, state, name, where it is suspended, and what it delegates
+to or awaits."""
 
     def __init__(self):
         super().__init__("krait generators", gdb.COMMAND_STACK, gdb.COMPLETE_NONE)
@@ -434,13 +439,14 @@ class Generators(gdb.Command):
         with selection_kept():
             for address, number in numbers.items():
                 generator = Generator(table, address)
-                line = "%-4d %#018x  %-9s  %s" % (number, address, generator.state(), generator.name)
+                line = "%-4d %#018x  %-9s  %s%s" % (number, address, generator.state(), generator.kind, generator.name)
+                delegates_to = ", awaits " if generator.kind else ", delegates to "
                 if generator.left():
                     line += ", in " + where(generator)
                 if generator.delegates_to_iterator:
-                    line += ", delegates to an iterator"
+                    line += delegates_to + "an iterator"
                 elif generator.delegate:
-                    line += ", delegates to %s" % numbers.get(generator.delegate, "%#x" % generator.delegate)
+                    line += delegates_to + "%s" % numbers.get(generator.delegate, "%#x" % generator.delegate)
                 print(line, flush=True)
         if not numbers:
             print("No generators.")
@@ -479,7 +485,8 @@ NUMBER is as `krait generators` lists it. Without it: the backtrace of the selec
         thread = None
         for generator in generators:
             if generator.left():
-                print("%s, %s:" % (generator, "delegating" if generator.delegate else "suspended"))
+                delegating = "awaiting" if generator.kind else "delegating"
+                print("%s, %s:" % (generator, delegating if generator.delegate else "suspended"))
                 backtrace_of_left(generator, options)
                 continue
             state = generator.state()

@@ -131,6 +131,25 @@ void add_crowd(std::vector<generator<int>>& all, std::integer_sequence<int, shif
   (all.push_back(crowd<shifts>()), ...);
 }
 
+// Coroutines.
+
+krait::awaitable_generator<int> waiting() {
+  return [](yielder<int>& yield) { yields_in_a_call(yield); };
+}
+REAL_FRAME void body_of_fetching(krait::awaiter<int>& co) {
+  co.await(waiting());
+  not_the_last_thing();
+}
+krait::coroutine<int> fetching() {
+  return [](auto& co) { body_of_fetching(co); };
+}
+krait::coroutine<int> working() {
+  return [](auto& co) { co.await(fetching()); };
+}
+krait::async_generator<int, void, int> paging() {
+  return [](auto& co) { co.await(waiting()); };
+}
+
 generator<int> roomy() {
   return generator<int>(std::allocator_arg, krait::stack_options{256 * 1024},
                         [](yielder<int>& yield) { yields_in_a_call(yield); });
@@ -218,6 +237,12 @@ int main(int, char** arguments) {
   for (generator<int>& each : many) {
     each.next();
   }
+
+  krait::coroutine<int> works = working();
+  works.send();
+  krait::async_generator<int, void, int> pages = paging();
+  auto page = pages.anext();
+  page.send();
 
   generator<int> running_chain = outer();
   running_chain.set_name("running_chain");
