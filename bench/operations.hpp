@@ -12,8 +12,8 @@
 //      close             create, one item, destroy while suspended; what lives in the body must be destroyed
 //      delegate/D        one item across D levels of delegation
 //      delegate_shared/D the same by reference, which others might advance as well
-//      await/D           one item of an awaitable, out through D coroutines that await each other, to who
-//      drives coroutine_spawn   create a coroutine that awaits nothing, drive it to its end, destroy
+//      await/D           one item of an awaitable, through D coroutines that await each other, to the driver
+//      coroutine_spawn   create a coroutine that awaits nothing, drive it to its end, destroy
 //      walk_tree         one node of a million, in order, each node delegating to its children's generators
 //      walk_tree_calls   the same by plain recursion, with the right to yield handed down
 //      round_robin/N     one item of N live generators in turn

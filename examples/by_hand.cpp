@@ -110,7 +110,8 @@ krait::coroutine<message, void, int> cube(std::ostream& out, int x) {
   };
 }
 
-// Python finds out when cube() multiplies by a coroutine object. In C++ that does not compile.
+// Of a cube() that forgets to await Python finds out when it multiplies by a coroutine object. In C++ that
+// does not compile.
 template <class T>
 concept can_be_multiplied = requires(T x) {
   3 * x;
@@ -124,11 +125,13 @@ void never_awaited(std::ostream& out) {
 }
 
 void driven(std::ostream& out) {
+  const warnings_to here(out);  // there are none
   auto coro = square(out, 4);
   send_none(out, coro);
 }
 
 void awaited(std::ostream& out) {
+  const warnings_to here(out);
   auto coro = cube(out, 3);
   send_none(out, coro);
 }
@@ -196,11 +199,27 @@ krait::coroutine<message> foofoo(std::ostream& out) {
   return [&out](auto&) { print(out, "foofoo"); };
 }
 
+namespace subroutine {
+void foo() {}
+}  // namespace subroutine
+
+// Python: def foo(): yield from foofoo(). What it delegates to would be a generator; a coroutine has to be
+// awaited, in Python by a function that is marked.
+namespace generator {
+krait::generator<message> foo(std::ostream& out) {
+  return [&out](auto& yield) { krait::awaiter(yield).await(foofoo(out)); };
+}
+}  // namespace generator
+
 krait::coroutine<message> foo(std::ostream& out) {
   return [&out](auto& co) { co.await(foofoo(out)); };
 }
 
 void nested(std::ostream& out) {
+  subroutine::foo();
+  for (const message& each : generator::foo(out)) {
+    print(out, each);  // there are none
+  }
   auto coro = foo(out);
   send_none(out, coro);
 }
@@ -318,6 +337,11 @@ void drive(std::ostream& out, krait::coroutine<message>& coro) {
 }
 
 void async_for(std::ostream& out) {
+  std::vector<message> container{"pig"};
+  for (auto& item : container) {
+    print(out, "do_stuff", repr(item));
+    print(out, "do_more_stuff", repr(item));
+  }
   remote_container remote({"cow", "hen"});
   auto coro = loop(out, remote);
   drive(out, coro);
@@ -326,6 +350,7 @@ void async_for(std::ostream& out) {
 /// A key-value store, and the network to it.
 class database {
  public:
+  void set_key_at_once(const message& key, const message& value) { keys_[key] = value; }
   krait::awaitable_generator<message> set_key(message key, message value) {
     return [this, key = std::move(key), value = std::move(value)](auto& yield) {
       yield("sending " + key);
@@ -356,6 +381,17 @@ krait::asynccontextmanager<database*, message> connect(database& db, message add
   };
 }
 
+namespace blocking {
+/// Without a scheduler: the program stands still while the network is at work.
+krait::contextmanager<database&> connect(database& db) {
+  return [&db](auto& yield) {
+    functions::time_sleep(1);
+    yield(db);
+    functions::time_sleep(1);
+  };
+}
+}  // namespace blocking
+
 krait::coroutine<message> use_connection(std::ostream& out, database& store) {
   return [&out, &store](auto& co) {
     krait::async_with(co, connect(store, "proto://db.somedomain.net"),
@@ -372,6 +408,8 @@ krait::coroutine<message> use_connection(std::ostream& out, database& store) {
 
 void async_with(std::ostream& out) {
   database store;
+  krait::with(blocking::connect(store), [](database& db) { db.set_key_at_once("pig", "Oink!"); });
+  print(out, "pig:", store["pig"]);
   auto coro = use_connection(out, store);
   drive(out, coro);
 }

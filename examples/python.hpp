@@ -5,8 +5,10 @@
 
 #include <iomanip>
 #include <ostream>
+#include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 /// Python's print().
 template <class... Args>
@@ -16,7 +18,16 @@ void print(std::ostream& out, const Args&... args) {
   out << '\n';
 }
 
-/// Python's repr(), of a string without apostrophes.
+/// Python's repr(), of a list of numbers.
+inline std::string repr(const std::vector<int>& list) {
+  std::string text = "[";
+  for (const int item : list) {
+    text += (text.size() > 1 ? ", " : "") + std::to_string(item);
+  }
+  return text + "]";
+}
+
+/// The same of a string without apostrophes.
 inline auto repr(std::string_view text) {
   return std::quoted(text, '\'');
 }

@@ -45,6 +45,7 @@ int subfoo(int bar) {
 }
 
 void subroutines(std::ostream& out) {
+  print(out, repr(fibonacci_list(7)));
   for (int number : fibonacci_list(7)) {
     print(out, number);
   }

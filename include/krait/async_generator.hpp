@@ -11,7 +11,7 @@
 //        |                   |<------- returned: an item ----|<-------- yield(item) --|
 //
 // For most purposes a plain generator is all that is needed, as its body may await wherever its resumer
-// may (docs/guide.md). This is Python's protocol to the letter, for driving by hand.
+// may (docs/coroutines.md). This is Python's protocol to the letter, for driving by hand.
 
 #include <concepts>
 #include <cstddef>
@@ -332,7 +332,8 @@ class [[nodiscard]] async_generator {
 /// Driven, it gives what its generator's body awaits; it ends with a stop_iteration of the result, with
 /// stop_async_iteration, or with what left the body. It can be used once: then, runtime_error `cannot
 /// reuse already awaited ...`. While another operation is in flight: runtime_error `...: asynchronous
-/// generator is already running`, and this one is used up. Dropped before it was used, it warns that it
+/// generator is already running`, and this one is used up. Called by the body that it runs: value_error
+/// `async generator already executing`, and nothing changes. Dropped before it was used, it warns that it
 /// was never awaited. It must not be destroyed by the body that it runs.
 template <class Yield, class Send, class DriverYield, class DriverSend, detail::async_method method>
 class [[nodiscard]] async_operation<async_generator<Yield, Send, DriverYield, DriverSend>, method> {
@@ -412,11 +413,14 @@ class [[nodiscard]] async_operation<async_generator<Yield, Send, DriverYield, Dr
   /// How a coroutine awaits it.
   template <class Y, class S>
   return_type await_in(yielder<Y, S>& yield) {
+    static_assert(detail::can_send_on<S, DriverSend>,
+                  "await: what is sent to this coroutine cannot be sent on to what the async_generator "
+                  "awaits: make its "
+                  "Send the generator's DriverSend");
     static_assert(
-        detail::can_send_on<S, DriverSend>,
-        "await: what is sent to this coroutine cannot be sent on to what the async_generator awaits");
-    static_assert(detail::can_yield_on<Y, DriverYield>(),
-                  "await: what the async_generator awaits yields cannot be yielded on by this coroutine");
+        detail::can_yield_on<Y, DriverYield>(),
+        "await: what the async_generator awaits yields what this coroutine cannot yield: make its Yield "
+        "the generator's DriverYield");
     detail::check_stack(yield);
     const detail::delegation_scope scope(yield, detail::foreign_delegate);
     try {
@@ -555,6 +559,9 @@ class [[nodiscard]] async_operation<async_generator<Yield, Send, DriverYield, Dr
   template <class Resume>
   outcome run(Resume resume_body) {
     object& self = *object_;
+    if (self.body.running()) {  // and has called this operation, whose run of it goes on
+      detail::throw_already_executing(self.body.checked());
+    }
     self.running = true;
     self.exchange.item = nullptr;
     void* item = nullptr;
@@ -760,7 +767,7 @@ class async_range {
                                        std::optional<item_type>>;
 
  public:
-  async_range(Awaiter& co, Iterable&& iterable) : co_(co), iterable_(std::forward<Iterable>(iterable)) {}
+  async_range(Awaiter& co, Iterable&& iterable) : co_(&co), iterable_(std::forward<Iterable>(iterable)) {}
 
   class iterator {
    public:
@@ -830,11 +837,11 @@ class async_range {
     mutable bool due_ = true;
   };
 
-  iterator begin() { return iterator(co_, iterable_); }
+  iterator begin() { return iterator(*co_, iterable_); }
   std::default_sentinel_t end() const noexcept { return std::default_sentinel; }
 
  private:
-  Awaiter& co_;
+  Awaiter* co_;
   Iterable iterable_;
 };
 
@@ -851,13 +858,18 @@ class async_range {
 template <class Awaiter, class Iterable>
 auto async_for(Awaiter& co, Iterable&& iterable) {
   static_assert(
-      requires { iterable.aiter(); }, "'async for' requires an object with aiter()");
-  static_assert(
-      requires { iterable.aiter().anext(); },
-      "'async for' received an object from aiter() that does not implement anext()");
-  static_assert(awaitable<decltype(iterable.aiter().anext())>,
-                "'async for' received an invalid object from anext(): it cannot be awaited");
-  return detail::async_range<Awaiter, Iterable>(co, std::forward<Iterable>(iterable));
+      requires { iterable.aiter(); },
+      "'async for' requires an object with aiter(); over a range or a generator, loop with a plain for");
+  if constexpr (requires { iterable.aiter(); }) {
+    static_assert(
+        requires { iterable.aiter().anext(); },
+        "'async for' received an object from aiter() that does not implement anext()");
+    if constexpr (requires { iterable.aiter().anext(); }) {
+      static_assert(awaitable<decltype(iterable.aiter().anext())>,
+                    "'async for' received an invalid object from anext(): it cannot be awaited");
+      return detail::async_range<Awaiter, Iterable>(co, std::forward<Iterable>(iterable));
+    }
+  }
 }
 
 }  // namespace krait

@@ -43,7 +43,8 @@ namespace detail {
 
 /// For an error's text.
 template <class T>
-concept looks_asynchronous = requires(std::remove_reference_t<T>& manager, std::exception_ptr exception) {
+concept asynchronous_only =
+    !context_manager<T> && requires(std::remove_reference_t<T> & manager, std::exception_ptr exception) {
   manager.aenter();
   manager.aexit(exception);
 };
@@ -120,6 +121,8 @@ template <class Manager, class Body>
 decltype(auto) enter_and_call(Manager& manager, Body& body, bool& inside) {
   using value = entered_type<Manager>;
   if constexpr (std::is_void_v<value>) {
+    static_assert(std::invocable<Body&>,
+                  "with: the body takes nothing, as the manager's enter() returns nothing");
     manager.enter();
     inside = true;
     return body();
@@ -149,10 +152,10 @@ decltype(auto) enter_and_call(Manager& manager, Body& body, bool& inside) {
 /// called within the handler of the body's exception, so that std::throw_with_nested keeps that as a cause.
 template <class Manager, class Body>
 auto with(Manager&& manager, Body&& body) {
-  static_assert(context_manager<Manager> || !detail::looks_asynchronous<Manager>,
+  static_assert(!detail::asynchronous_only<Manager>,
                 "with: the object does not support the context manager protocol, but it supports the "
                 "asynchronous one. Did you mean to use async_with?");
-  static_assert(context_manager<Manager> || detail::looks_asynchronous<Manager>,
+  static_assert(context_manager<Manager> || detail::asynchronous_only<Manager>,
                 "with: the object does not support the context manager protocol: enter(), and "
                 "exit(std::exception_ptr) that returns bool or void");
   bool inside = false;
@@ -476,6 +479,9 @@ class [[nodiscard]] exit_stack {
       return std::forward<detail::entered_type<Manager>>(value);
     }
   }
+
+  template <detail::asynchronous_only Manager>
+  void enter_context(Manager&&) = delete;  // did you mean enter_context(awaited(co, manager))?
 
   /// Will exit `manager`, which is not entered here.
   template <has_exit Manager>

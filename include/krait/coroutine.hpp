@@ -29,8 +29,6 @@ namespace krait {
 inline namespace KRAIT_BACKEND {
 
 template <class Yield, class Send, class Return>
-class coroutine;
-template <class Yield, class Send, class Return>
 class awaitable_generator;
 template <class Yield, class Send>
 class awaiter;
@@ -237,7 +235,7 @@ class coroutine_wrapper;
 ///
 /// Dropped before it has started, it warns that it was never awaited (set_warning_hook). Dropped while
 /// suspended, it is closed as a generator is.
-template <class Yield, class Send = void, class Return = void>
+template <class Yield = void, class Send = void, class Return = void>
 class [[nodiscard]] coroutine {
   using generator_type = generator<Yield, Send, Return>;
 

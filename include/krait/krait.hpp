@@ -3,6 +3,10 @@
 
 // All of krait.
 
+#if __cplusplus < 202002L
+#error "krait needs C++20: compile with -std=c++20"
+#endif
+
 #include "krait/async_contextlib.hpp"
 #include "krait/async_generator.hpp"
 #include "krait/contextlib.hpp"

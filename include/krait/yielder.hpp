@@ -22,6 +22,8 @@ inline namespace KRAIT_BACKEND {
 
 template <class Yield, class Send, class Return>
 class generator;
+template <class Yield, class Send, class Return>
+class coroutine;
 
 }  // namespace KRAIT_BACKEND
 
@@ -212,6 +214,11 @@ class yielder : private detail::frame {
   template <class T>
   requires detail::next_iterator<T>
   auto from(T&& iterator) -> typename detail::return_type_of<std::remove_cvref_t<T>>::type;
+
+  template <class Y, class S, class R>
+  void from(coroutine<Y, S, R>&& given) = delete;  // a coroutine is awaited, or delegated to by its await()
+  template <class Y, class S, class R>
+  void from(coroutine<Y, S, R>& given) = delete;  // a coroutine is awaited, or delegated to by its await()
 
   /// Yields every element of a range.
   template <std::ranges::input_range Range>

@@ -140,13 +140,6 @@ def shared(i):
     return slots[i]
 
 
-async def a_generator():
-    yield
-
-
-OPERATIONS = {type(a_generator().aclose()), type(a_generator().__anext__())}
-
-
 class Gives:
     """Its __await__() gives the iterator that it was made of."""
 
@@ -186,7 +179,7 @@ def shared_by_generator(i):
 def shared_by_coroutine(i):
     if inspect.isasyncgen(slots[i]):
         return slots[i].__anext__()
-    if inspect.iscoroutine(slots[i]) or is_marked(slots[i]) or type(slots[i]) in OPERATIONS:
+    if inspect.iscoroutine(slots[i]) or is_marked(slots[i]) or isinstance(slots[i], Operation):
         return slots[i]
     return Gives(shared(i))
 
@@ -214,11 +207,14 @@ def asynchronous(i):
     return slots[i] if is_of(inspect.isasyncgen, i) else Nothing()
 
 
-class Athrow:
-    """An athrow() that is used up when it has ended. CPython's is not if something was awaited before."""
+class Operation:
+    """An operation on an asynchronous generator, but that it does not change when the body that it runs calls it (CPython's
+    takes itself for ended then, and the generator for idle), and that an athrow() which has ended is used up (CPython's
+    is not if something was awaited before)."""
 
-    def __init__(self, operation):
-        self.operation, self.started, self.used_up = operation, False, False
+    def __init__(self, operation, is_athrow=False):
+        self.operation, self.is_athrow = operation, is_athrow
+        self.executing = self.started = self.used_up = False
 
     def __iter__(self):
         return self
@@ -227,11 +223,12 @@ class Athrow:
 
     def send(self, v=None):
         try:
-            self.check()
-            self.started = self.started or v is None
-            return self.operation.send(v)
+            if v is None:
+                self.started = True
+            return self.call(self.operation.send, v)
         except BaseException:
-            self.used_up = self.used_up or self.started
+            if self.is_athrow and self.started and not self.executing:
+                self.used_up = True
             raise
         finally:
             del self
@@ -240,9 +237,8 @@ class Athrow:
 
     def throw(self, e):
         try:
-            self.check()
             self.started = True
-            return self.operation.throw(e)
+            return self.call(self.operation.throw, e)
         finally:
             del self, e
 
@@ -250,19 +246,25 @@ class Athrow:
         try:
             if not self.used_up:
                 self.started = True
-                self.operation.close()
+                self.call(self.operation.close)
         finally:
             del self
 
-    def check(self):
+    def call(self, method, *arguments):
         try:
+            if self.executing:
+                raise ValueError("async generator already executing")
             if self.used_up:
                 raise RuntimeError("cannot reuse already awaited aclose()/athrow()")
+            self.executing = True
+            try:
+                return method(*arguments)
+            finally:
+                self.executing = False
         finally:
-            del self
+            del self, method, arguments
 
 
-OPERATIONS.add(Athrow)
 
 
 # Managers. When they have exited they let go what they manage: frames of contextlib may live as long as an exception does.
@@ -420,22 +422,22 @@ def op_new(i, body):
 
 def op_anext(i, of):
     if is_of(inspect.isasyncgen, of):
-        put(i, slots[of].__anext__())
+        put(i, Operation(slots[of].__anext__()))
 
 
 def op_asend(i, of, v):
     if is_of(inspect.isasyncgen, of):
-        put(i, slots[of].asend(v))
+        put(i, Operation(slots[of].asend(v)))
 
 
 def op_athrow(i, of, what):
     if is_of(inspect.isasyncgen, of):
-        put(i, Athrow(slots[of].athrow(exception(*what))))
+        put(i, Operation(slots[of].athrow(exception(*what)), is_athrow=True))
 
 
 def op_aclose(i, of):
     if is_of(inspect.isasyncgen, of):
-        put(i, slots[of].aclose())
+        put(i, Operation(slots[of].aclose()))
 
 
 def op_wrap(i, of):

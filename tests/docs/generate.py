@@ -1,21 +1,22 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSL-1.0
-"""Turns the examples of Markdown files into doctest cases.
+"""Turns the examples of a Markdown file into doctest cases.
 
-Usage: generate.py FILE.md... >cases.cpp
+Usage: generate.py FILE.md >cases.cpp
 
 A ```cpp block with a main() is an example; the ```text block right behind it is what it prints. A ```cpp include
-block holds the includes. Other blocks with the info string cpp are declarations shown out of context: not compiled.
+block holds the includes, and those of the examples are added; there are no others before the examples. Other blocks
+with the info string cpp are declarations shown out of context: not compiled.
 """
 import os
 import re
 import sys
 
 BLOCK = re.compile(r"^```(cpp include|cpp|text)\n(.*?)^```$", re.M | re.S)
+INCLUDE = re.compile(r"^#include .*\n", re.M)
 
 
-def cases(path):
-    text = open(path, encoding="utf-8").read()
+def examples(path, text):
     heading = lambda at: (re.findall(r"^#+ (.*)$", text[:at], re.M) or [path])[-1]
     blocks = [(m.group(1), m.group(2), m.start()) for m in BLOCK.finditer(text)]
     for (kind, code, at), following in zip(blocks, blocks[1:] + [("", "", 0)]):
@@ -25,11 +26,25 @@ def cases(path):
             yield heading(at), code, following[1]
 
 
-def main(paths):
-    print("// Generated from", ", ".join(map(os.path.basename, paths)))
-    print("#include <doctest/doctest.h>\n#include <krait/krait.hpp>\n#include <iostream>\n#include <optional>")
-    print("#include <sstream>\n#include <string>\n#include <vector>\n")
-    print("""namespace {
+def main(path):
+    text = open(path, encoding="utf-8").read()
+    includes = dict.fromkeys(line for kind, code in BLOCK.findall(text) if kind != "text" for line in INCLUDE.findall(code))
+    print(f"// Generated from {os.path.basename(path)}\n{''.join(includes)}")
+    cases = []
+    for heading, code, output in examples(path, text):
+        number = len(cases) + 1
+        code = re.sub(r"\n}\n\Z", "\n  return 0;\n}\n", INCLUDE.sub("", code))
+        print(f"namespace example_{number} {{\nnamespace {{\n{code}}}  // namespace\n}}\n")
+        cases.append(f'TEST_CASE("{os.path.basename(path)}: {heading} ({number})") {{\n'
+                     f'  CHECK(printed_by(&example_{number}::main) == R"---({output.rstrip()})---");\n}}\n')
+    if not cases:
+        sys.exit(f"{path}: no examples found")
+    print("""#include <doctest/doctest.h>
+#include <iostream>
+#include <sstream>
+#include <string>
+
+namespace {
 std::string printed_by(int (*example)()) {
   std::ostringstream out;
   auto* const before = std::cout.rdbuf(out.rdbuf());
@@ -41,17 +56,7 @@ std::string printed_by(int (*example)()) {
 }
 }  // namespace
 """)
-    count = 0
-    for path in paths:
-        for heading, code, output in cases(path):
-            count += 1
-            code = re.sub(r"^#include .*\n", "", code, flags=re.M)
-            code = re.sub(r"\n}\n\Z", "\n  return 0;\n}\n", code)
-            title = f"{os.path.basename(path)}: {heading} ({count})"
-            print(f"namespace example_{count} {{\nnamespace {{\n{code}}}  // namespace\n}}\n")
-            print(f'TEST_CASE("{title}") {{\n  CHECK(printed_by(&example_{count}::main) == R"---({output.rstrip()})---");\n}}\n')
-    if count == 0:
-        sys.exit("no examples found")
+    print("\n".join(cases))
 
 
-main(sys.argv[1:])
+main(sys.argv[1])

@@ -116,6 +116,7 @@ StopIteration
 
 TEST_CASE("by hand: await is the yield from of coroutines") {
   CHECK(output_of("foo") == R"(foofoo
+foofoo
 StopIteration
 )");
 }
@@ -141,7 +142,9 @@ insert: failure select: success
 }
 
 TEST_CASE("by hand: async for over a remote container") {
-  CHECK(output_of("async_for") == R"(scheduler: fetching item 0
+  CHECK(output_of("async_for") == R"(do_stuff 'pig'
+do_more_stuff 'pig'
+scheduler: fetching item 0
 do_stuff 'cow'
 do_more_stuff 'cow'
 scheduler: fetching item 1
@@ -151,7 +154,8 @@ do_more_stuff 'hen'
 }
 
 TEST_CASE("by hand: async with on a connection") {
-  CHECK(output_of("async_with") == R"(scheduler: connecting to proto://db.somedomain.net
+  CHECK(output_of("async_with") == R"(pig: Oink!
+scheduler: connecting to proto://db.somedomain.net
 scheduler: sending cow
 scheduler: disconnecting
 cow: Moo!

@@ -23,7 +23,7 @@ TEST_CASE("tour: every example has a test here") {
 }
 
 TEST_CASE("tour: subroutines") {
-  CHECK(output_of("subroutines") == "1\n1\n2\n3\n5\n8\n13\n42\n");
+  CHECK(output_of("subroutines") == "[1, 1, 2, 3, 5, 8, 13]\n1\n1\n2\n3\n5\n8\n13\n42\n");
 }
 
 TEST_CASE("tour: a finite Fibonacci generator, by next() and by a loop") {

@@ -278,6 +278,27 @@ TEST_CASE("a second operation is refused while one is in flight, however it is d
   CHECK(warnings.text().empty());
 }
 
+TEST_CASE("an operation that is called by the body that it runs is refused, and nothing changes (R37)") {
+  std::optional<decltype(std::declval<async_generator&>().anext())> operation;
+  journal log;
+  async_generator g = [&](auto& co) {
+    log(told([&] { operation->next(); }));
+    log(told([&] { operation->throw_(key_error()); }));
+    log(told([&] { operation->close(); }));
+    co.await(waiting("a"));
+    co(1);
+  };
+  operation.emplace(g.anext());
+  CHECK(operation->next() == "a");
+  const std::string refused = "krait::value_error: async generator already executing";
+  CHECK(log.text() == refused + ", " + refused + ", " + refused);
+  CHECK(g.running());
+  CHECK(told([&] { g.anext().next(); }) ==
+        "krait::runtime_error: anext(): asynchronous generator is already running");
+  CHECK(told([&] { operation->next(); }) == "StopIteration(1)");
+  CHECK(g.suspended());
+}
+
 TEST_CASE("the value of an asend is what the body receives, unless the driver sends one (R89)") {
   journal log;
   async_generator g = started(async_generator([&](auto& co) {

@@ -159,9 +159,12 @@ template <class Yield, class Send>
 template <class Y, class S, class R>
 R yielder<Yield, Send>::delegate_by_steps(generator<Y, S, R>& inner) {
   static_assert(detail::can_send_on<Send, S>,
-                "yield.from: what is sent to this generator cannot be sent on to the one it delegates to");
-  static_assert(detail::can_yield_on<Yield, Y>(),
-                "yield.from: what the generator yields that this one delegates to cannot be yielded on");
+                "yield.from, await: what is sent to this generator or coroutine cannot be sent on to what it "
+                "delegates to or awaits: make its Send the same");
+  static_assert(
+      detail::can_yield_on<Yield, Y>(),
+      "yield.from, await: what is delegated to or awaited yields what this generator or coroutine cannot "
+      "yield: make its Yield the same");
   const detail::delegation_scope scope(*this, inner.checked());
 
   // What this generator was resumed with, passed on.
