@@ -9,25 +9,35 @@ namespace krait {
 
 namespace {
 
-thread_local std::shared_ptr<const async_generator_hooks> hooks;
+// A generator may be iterated when the thread's variables are being destroyed, by one of them or by a static
+// object. This one is trivially destroyed, so it can be asked to the end.
+constinit thread_local bool hooks_are_gone = false;
+
+thread_local struct thread_hooks {
+  std::shared_ptr<const async_generator_hooks> set;
+  ~thread_hooks() { hooks_are_gone = true; }
+} hooks;
 
 }  // namespace
 
 async_generator_hooks set_asyncgen_hooks(async_generator_hooks wanted) {
   async_generator_hooks before = get_asyncgen_hooks();
   const bool none = !wanted.firstiter && !wanted.finalizer;
-  hooks = none ? nullptr : std::make_shared<const async_generator_hooks>(std::move(wanted));
+  if (!hooks_are_gone) {
+    hooks.set = none ? nullptr : std::make_shared<const async_generator_hooks>(std::move(wanted));
+  }
   return before;
 }
 
 async_generator_hooks get_asyncgen_hooks() {
-  return hooks == nullptr ? async_generator_hooks() : *hooks;
+  const auto current = detail::current_asyncgen_hooks();
+  return current == nullptr ? async_generator_hooks() : *current;
 }
 
 namespace detail {
 
 std::shared_ptr<const async_generator_hooks> current_asyncgen_hooks() {
-  return hooks;
+  return hooks_are_gone ? nullptr : hooks.set;
 }
 
 void throw_cannot_reuse_operation(async_method method) {

@@ -88,7 +88,9 @@ void throw_not_just_started(const frame& self) {
   throw type_error("can't send non-None value to a just-started " + noun(self));
 }
 void throw_cannot_send_none(const frame& self) {
-  throw type_error("can't send None to a " + noun(self) + " whose Send type has no None: use send()");
+  throw type_error(std::string("can't send None to ") +
+                   (self.rest().kind == kind::async_generator ? "an " : "a ") + noun(self) +
+                   " whose Send type has no None: use send()");
 }
 void throw_cannot_reuse_coroutine() {
   throw runtime_error("cannot reuse already awaited coroutine");

@@ -94,7 +94,8 @@ class [[nodiscard]] asynccontextmanager {
   explicit asynccontextmanager(async_generator<T, void, DriverYield, DriverSend>&& given) noexcept
       : generator_(std::move(given)) {}
 
-  /// Awaited, runs the body to its `yield`. Throws as contextmanager::enter().
+  /// Awaited, runs the body to its `yield`. Throws as contextmanager::enter(). The manager must stay where it
+  /// is while what aenter() and aexit() return is in use.
   coroutine<DriverYield, DriverSend, T> aenter() {
     return [this](auto& co) -> T {
       if (generator_.state() != generator_state::created) {
@@ -108,7 +109,8 @@ class [[nodiscard]] asynccontextmanager {
     };
   }
 
-  /// Awaited, runs the body to its end. Returns and throws as contextmanager::exit().
+  /// Awaited, runs the body to its end. Returns and throws as contextmanager::exit(), and what making a
+  /// coroutine throws.
   coroutine<DriverYield, DriverSend, bool> aexit(std::exception_ptr exception) {
     return [this, exception = std::move(exception)](auto& co) {
       try {
@@ -167,27 +169,32 @@ inline namespace KRAIT_BACKEND {
 /// An awaitable made of a function that awaits, which runs as a coroutine: closed, that ends, whatever the
 /// function makes of it.
 template <class Function>
-class deferred_coroutine {
+class [[nodiscard]] deferred_coroutine {
  public:
   using awaits_itself = void;
   explicit deferred_coroutine(Function function) : function_(std::move(function)) {}
 
   template <class Y, class S>
   auto await_in(yielder<Y, S>& yield) {
+    if (std::exchange(awaited_, true)) {
+      throw_cannot_reuse_coroutine();
+    }
     using result = std::invoke_result_t<Function&, awaiter<Y, S>&>;
     return awaiter<Y, S>(yield).await(coroutine<Y, S, result>(std::ref(function_)));
   }
 
  private:
   Function function_;
+  bool awaited_ = false;
 };
 
 }  // namespace KRAIT_BACKEND
 }  // namespace detail
 
 /// A function each call of which is to be awaited, and then runs within a manager of its own, made by
-/// `make_manager()`: it awaits what `function(arguments...)` returns. The result is what async_with() has.
-/// Python: contextlib.AsyncContextDecorator.
+/// `make_manager()`: it awaits what `function(arguments...)` returns, with the arguments as std::thread would
+/// keep them (a reference by std::ref). The result is what async_with() has. A call can be awaited once:
+/// then, runtime_error `cannot reuse already awaited coroutine`. Python: contextlib.AsyncContextDecorator.
 template <class MakeManager, class Function>
 auto async_context_decorator(MakeManager make_manager, Function function) {
   return [make_manager = std::move(make_manager),
@@ -195,7 +202,8 @@ auto async_context_decorator(MakeManager make_manager, Function function) {
     return detail::deferred_coroutine([make_manager, function,
                                        arguments = std::tuple<std::decay_t<Arguments>...>(
                                            std::forward<Arguments>(arguments)...)](auto& co) mutable {
-      return async_with(co, make_manager(), [&] { return co.await(std::apply(function, arguments)); });
+      return async_with(co, make_manager(),
+                        [&] { return co.await(std::apply(function, std::move(arguments))); });
     });
   };
 }

@@ -23,6 +23,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -297,8 +298,9 @@ class [[nodiscard]] async_generator {
   }
 
   /// The same, for an operation.
-  const std::shared_ptr<object>& first_checked() const {
-    object& self = *checked();
+  std::shared_ptr<object> first_checked() const {
+    std::shared_ptr<object> kept = checked();  // whatever the hook does with this
+    object& self = *kept;
     if (!self.iterated) {
       self.iterated = true;
       self.hooks = detail::current_asyncgen_hooks();
@@ -306,7 +308,7 @@ class [[nodiscard]] async_generator {
         self.hooks->firstiter(self);
       }
     }
-    return object_;
+    return kept;
   }
 
   /// Nobody holds it any more.
@@ -479,6 +481,11 @@ class [[nodiscard]] async_operation<async_generator<Yield, Send, DriverYield, Dr
       return {nullptr, end::none};
     }
     if (stage_ == stage::started) {
+      if constexpr (!detail::has_none<DriverSend>) {
+        if (sent == nullptr && self.body.suspended()) {
+          detail::throw_cannot_send_none(self.body.checked());
+        }
+      }
       return run([&] {
         if constexpr (!std::is_void_v<DriverSend>) {
           if (sent != nullptr) {
@@ -611,12 +618,17 @@ class [[nodiscard]] async_operation<async_generator<Yield, Send, DriverYield, Dr
   template <class Y, class S>
   outcome pass_on(yielder<Y, S>& yield, void* item) {
     void* word;
-    if constexpr (std::same_as<Y, DriverYield>) {
-      word = detail::yield_word(yield, item);
-    } else {
-      detail::item_slot<Y> slot;
-      word = detail::yield_word(
-          yield, slot.fill([&]() -> decltype(auto) { return detail::passed_on<Y, DriverYield>(item); }));
+    try {
+      if constexpr (std::same_as<Y, DriverYield>) {
+        word = detail::yield_word(yield, item);
+      } else {
+        detail::item_slot<Y> slot;
+        word = detail::yield_word(
+            yield, slot.fill([&]() -> decltype(auto) { return detail::passed_on<Y, DriverYield>(item); }));
+      }
+    } catch (...) {  // it could not be converted, or this coroutine was destroyed while it ran
+      close();
+      throw;
     }
     if (word != static_cast<void*>(&yield)) {
       if constexpr (std::is_void_v<S> || std::is_void_v<DriverSend>) {
@@ -667,6 +679,8 @@ class [[nodiscard]] async_operation<async_generator<Yield, Send, DriverYield, Dr
       result(made);
       throw stop_iteration<>();
     } else {
+      static_assert(alignof(return_type) <= alignof(std::max_align_t),
+                    "an exception cannot carry an item of such alignment: await the operation");
       throw stop_iteration<return_type>(result(made));
     }
   }
@@ -732,7 +746,7 @@ decltype(auto) aiter(T& iterable) {
 
 /// Python: `anext(iterator)`.
 template <async_iterator T>
-auto anext(T& iterator) {
+decltype(auto) anext(T& iterator) {
   return iterator.anext();
 }
 
@@ -740,12 +754,12 @@ auto anext(T& iterator) {
 /// out of this call. Python: `anext(iterator, fallback)`.
 template <async_iterator T, class Fallback>
 auto anext(T& iterator, Fallback fallback) {
-  auto operation = iterator.anext();
+  using awaited = decltype(iterator.anext());  // perhaps a reference
   return detail::deferred(
-      [operation = std::move(operation), fallback = std::move(fallback)](auto& co) mutable {
-        using item = std::remove_cvref_t<decltype(co.await(std::move(operation)))>;
+      [operation = std::tuple<awaited>(iterator.anext()), fallback = std::move(fallback)](auto& co) mutable {
+        using item = std::remove_cvref_t<decltype(co.await(std::get<0>(std::move(operation))))>;
         try {
-          return static_cast<item>(co.await(std::move(operation)));
+          return static_cast<item>(co.await(std::get<0>(std::move(operation))));
         } catch (const stop_async_iteration&) {
           return static_cast<item>(std::move(fallback));
         }
@@ -767,7 +781,7 @@ class async_range {
                                        std::optional<item_type>>;
 
  public:
-  async_range(Awaiter& co, Iterable&& iterable) : co_(&co), iterable_(std::forward<Iterable>(iterable)) {}
+  async_range(Awaiter& co, Iterable&& iterable) : co_(&co), iterable_(kept(iterable)) {}
 
   class iterator {
    public:
@@ -816,7 +830,11 @@ class async_range {
     void fetch_if_due() const {
       if (due_) {
         due_ = false;
-        item_ = {};
+        if constexpr (std::is_reference_v<item_type>) {
+          item_ = nullptr;
+        } else {
+          item_.reset();
+        }
         try {
           if constexpr (std::is_void_v<awaited_type>) {
             co_->await(each().anext());
@@ -837,12 +855,29 @@ class async_range {
     mutable bool due_ = true;
   };
 
-  iterator begin() { return iterator(*co_, iterable_); }
+  iterator begin() {
+    if constexpr (by_pointer) {
+      return iterator(*co_, *iterable_);
+    } else {
+      return iterator(*co_, iterable_);
+    }
+  }
   std::default_sentinel_t end() const noexcept { return std::default_sentinel; }
 
  private:
+  static constexpr bool by_pointer =
+      std::is_reference_v<Iterable>;  // so that it can be assigned, as views are
+
+  static decltype(auto) kept(std::remove_reference_t<Iterable>& iterable) noexcept {
+    if constexpr (by_pointer) {
+      return std::addressof(iterable);
+    } else {
+      return std::move(iterable);
+    }
+  }
+
   Awaiter* co_;
-  Iterable iterable_;
+  std::conditional_t<by_pointer, std::remove_reference_t<Iterable>*, Iterable> iterable_;
 };
 
 }  // namespace detail

@@ -419,7 +419,7 @@ auto context_decorator(MakeManager make_manager, Function function) {
 class [[nodiscard]] exit_stack {
  public:
   exit_stack() = default;
-  exit_stack(exit_stack&&) noexcept = default;
+  exit_stack(exit_stack&& other) noexcept : exits_(std::move(other.exits_)) {}
   /// Exits what was in here before. Throws what that raises, with `other` moved here.
   exit_stack& operator=(exit_stack&& other) {
     if (this != &other) {
@@ -516,6 +516,7 @@ class [[nodiscard]] exit_stack {
   template <class Manager>
   struct exit_of final : exit_base {
     explicit exit_of(Manager&& manager) : object(std::forward<Manager>(manager)) {}
+    ~exit_of() noexcept override {}  // also of an exit_stack, whose destructor may throw; it is empty by then
     bool exit(std::exception_ptr exception) override {
       return detail::exit_from(object, std::move(exception));
     }

@@ -80,7 +80,7 @@ class [[nodiscard]] generator {
       if (frame_ != nullptr && frame_->state() == generator_state::running) {
         detail::throw_already_executing(*frame_);
       }
-      drop();
+      const generator old(std::move(*this));  // what that runs when it is dropped may assign to this again
       frame_ = std::exchange(other.frame_, nullptr);
     }
     return *this;

@@ -3,8 +3,10 @@
 
 #include <concepts>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <ranges>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -371,6 +373,54 @@ TEST_CASE("what a generator gives to its driver becomes what the awaiting corout
   CHECK(told([&] { silent.send(); }) == "StopIteration(-1)");
 }
 
+TEST_CASE("what cannot be passed on to the driver ends the operation") {
+  struct picky {
+    explicit picky(int given) {
+      if (given == 2) {
+        throw key_error();
+      }
+    }
+  };
+  journal log;
+  async_generator<int, void, int> g = [&](auto& co) {
+    try {
+      co.await(krait::awaitable_generator<int>([](auto& yield) {
+        yield(1);
+        yield(2);
+      }));
+    } catch (const generator_exit&) {
+      log("closed");
+      throw;
+    }
+  };
+  krait::coroutine<picky> c = [&](auto& co) {
+    CHECK_THROWS_AS(co.await(g.anext()), key_error);
+    CHECK_FALSE(g.running());
+  };
+  static_cast<void>(c.resume());
+  CHECK(c.resume().returned());
+  CHECK(log.text() == "closed");
+}
+
+TEST_CASE("an operation ends when the coroutine that awaits it was destroyed while it ran") {
+  const probes::unraisables reports;
+  journal log;
+  std::optional<krait::coroutine<int>> c;
+  async_generator<int, void, int> g = [&](auto& co) {
+    c.reset();
+    try {
+      co.await(krait::awaitable_generator<int>([](auto& yield) { yield(1); }));
+    } catch (const generator_exit&) {
+      log("closed");
+      throw;
+    }
+  };
+  c = krait::coroutine<int>([&](auto& co) { co.await(g.anext()); });
+  c->resume().returned();
+  CHECK(log.text() == "closed");
+  CHECK_FALSE(g.running());
+}
+
 TEST_CASE("references go through to the driver") {
   int value = 1;
   async_generator<int, void, int&> g = [&](auto& co) {
@@ -659,6 +709,68 @@ TEST_CASE("anext with a fallback that is converted, and what anext() itself thro
       key_error);
 }
 
+namespace {
+
+/// Keeps what it gives to be awaited.
+struct keeping {
+  struct step {
+    int made = 0;
+    krait::awaitable_generator<int, void, int> await() {
+      return [this](auto&) { return made == 3 ? throw stop_async_iteration() : ++made; };
+    }
+    step() = default;
+    step(const step&) = delete;
+    step& operator=(const step&) = delete;
+  };
+  step each;
+  step& anext() { return each; }
+  keeping& aiter() { return *this; }
+};
+
+struct cannot_be_assigned {
+  const int number;
+};
+
+}  // namespace
+
+TEST_CASE("anext gives what the iterator's anext() gives, itself (R84)") {
+  run_async([](auto& co) {
+    keeping first;
+    CHECK(&krait::anext(first) == &first.each);
+    CHECK(co.await(krait::anext(first)) == 1);
+    CHECK(co.await(krait::anext(first)) == 2);
+    keeping second;
+    for (const int expected : {1, 2, 3, -1}) {
+      CHECK(co.await(krait::anext(second, -1)) == expected);
+    }
+  });
+}
+
+TEST_CASE("what async_for returns is a view; its items need not be assigned") {
+  async_generator<cannot_be_assigned> g = [](auto& co) {
+    co(cannot_be_assigned{1});
+    co(cannot_be_assigned{2});
+  };
+  run_async([&](auto& co) {
+    int sum = 0;
+    for (const cannot_be_assigned& item : krait::async_for(co, g)) {
+      sum += item.number;
+    }
+    CHECK(sum == 3);
+#ifndef __clang__  // 14 compiles no views of GCC's library
+    async_generator<int> numbers = [](auto& inner) {
+      for (int i = 1;; ++i) {
+        inner(i);
+      }
+    };
+    for (const int number : krait::async_for(co, numbers) | std::views::take(3)) {
+      sum += number;
+    }
+    CHECK(sum == 3 + 1 + 2 + 3);
+#endif
+  });
+}
+
 // Managers.
 
 namespace {
@@ -859,6 +971,23 @@ TEST_CASE("a decorated function's result, and the manager of each of its calls")
   run_async([&](auto& co) {
     CHECK(co.await(decorated(1, 2)) == 3);
     CHECK(co.await(decorated(3, 4)) == 7);
+    auto call = decorated(5, 6);
+    CHECK(co.await(call) == 11);
+    CHECK_THROWS_WITH_AS(co.await(call), "cannot reuse already awaited coroutine", krait::runtime_error);
   });
-  CHECK(log.text() == "enter 1, exit 1, enter 1, exit 1");
+  CHECK(log.text() == "enter 1, exit 1, enter 1, exit 1, enter 1, exit 1");
+}
+
+TEST_CASE("a decorated function's arguments are its own") {
+  journal log;
+  auto decorated =
+      krait::async_context_decorator([&] { return noting(log, 1); },
+                                     [](std::unique_ptr<int> given, int& lent) -> krait::coroutine<> {
+                                       return [given = std::move(given), &lent](auto&) { lent = *given; };
+                                     });
+  run_async([&](auto& co) {
+    int number = 0;
+    co.await(decorated(std::make_unique<int>(7), std::ref(number)));
+    CHECK(number == 7);
+  });
 }

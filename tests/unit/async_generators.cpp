@@ -299,6 +299,59 @@ TEST_CASE("an operation that is called by the body that it runs is refused, and 
   CHECK(g.suspended());
 }
 
+TEST_CASE("what cannot be sent to what the body awaits is refused, and nothing changes") {
+  krait::async_generator<int, void, int, int> g = [](auto& co) {
+    co(co.await(krait::awaitable_generator<int, int, int>([](auto& yield) { return yield(1); })));
+  };
+  auto operation = g.anext();
+  CHECK(told([&] { operation.next(); }) == "-> None");
+  CHECK(told([&] { operation.next(); }) ==
+        "krait::type_error: can't send None to an async generator whose Send type has no None: use send()");
+  CHECK(g.running());
+  CHECK(told([&] { operation.send(5); }) == "StopIteration(5)");
+}
+
+TEST_CASE("a hook may drop the generator that is first iterated, or move it") {
+  std::optional<async_generator> g = async_generator([](auto& co) { co(1); });
+  std::optional<async_generator> moved;
+  SUBCASE("dropped") {
+    const driver::hooked hooked({[&](krait::async_generator_object&) { g.reset(); }, nullptr});
+    auto operation = g->anext();
+    CHECK(told([&] { operation.next(); }) == "StopIteration(1)");
+  }
+  SUBCASE("moved") {
+    const driver::hooked hooked({[&](krait::async_generator_object&) { moved = std::move(g); }, nullptr});
+    auto operation = g->anext();
+    CHECK(told([&] { operation.next(); }) == "StopIteration(1)");
+    CHECK(moved->suspended());
+  }
+}
+
+namespace {
+
+/// Iterates a generator at the thread's end, when the hooks are gone.
+struct late {
+  std::string& log;
+  ~late() {
+    krait::async_generator<int> g = [](auto& co) { co(1); };
+    auto operation = g.anext();
+    log += told([&] { operation.next(); });
+    krait::set_asyncgen_hooks({[](krait::async_generator_object&) {}, nullptr});
+    log += krait::get_asyncgen_hooks().firstiter ? " hooks" : " no hooks";
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a generator is iterated while its thread's variables are destroyed") {
+  std::string log;
+  std::thread([&log] {
+    thread_local const late last{log};
+    krait::set_asyncgen_hooks({[&log](krait::async_generator_object&) { log += "firstiter "; }, nullptr});
+  }).join();
+  CHECK(log == "StopIteration(1) no hooks");
+}
+
 TEST_CASE("the value of an asend is what the body receives, unless the driver sends one (R89)") {
   journal log;
   async_generator g = started(async_generator([&](auto& co) {

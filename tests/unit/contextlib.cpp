@@ -93,6 +93,56 @@ using result_of_with = decltype(with(std::declval<Manager>(), std::declval<Body>
 
 }  // namespace
 
+TEST_CASE("an exit_stack looks at the exceptions that pass where it is, not where it was made") {
+  journal log;
+  const auto moved_out = [&](auto make_new) {
+    std::optional<exit_stack> kept;
+    struct maker {
+      journal& log;
+      std::optional<exit_stack>& kept;
+      ~maker() {
+        exit_stack made;
+        made.push(noting{log});
+        kept.emplace(std::move(made));
+      }
+    };
+    try {
+      const maker within{log, kept};
+      throw error("one");
+    } catch (const std::runtime_error&) {
+    }
+    make_new(*kept);
+  };
+  SUBCASE("moved out of a destructor that ran while one was passing, destroyed while another is") {
+    moved_out([](exit_stack& kept) {
+      CHECK_THROWS_AS(
+          [&] {
+            const exit_stack mine = std::move(kept);
+            throw error("two");
+          }(),
+          std::runtime_error);
+    });
+    CHECK(log.text() == "exit GeneratorExit");
+  }
+  SUBCASE("destroyed in order") {
+    moved_out([](exit_stack& kept) { const exit_stack mine = std::move(kept); });
+    CHECK(log.text() == "exit none");
+  }
+}
+
+TEST_CASE("an exit_stack within an exit_stack") {
+  journal log;
+  {
+    exit_stack outer;
+    exit_stack& inner = outer.enter_context(exit_stack());
+    inner.push(noting{log});
+    exit_stack other;
+    other.callback([&] { log("callback"); });
+    outer.push(other.pop_all());
+  }
+  CHECK(log.text() == "callback, exit none");
+}
+
 TEST_CASE("with returns what its body does, in an optional if the manager can swallow exceptions") {
   using body = int (*)(int&);
   using void_body = void (*)(int&);

@@ -571,6 +571,54 @@ TEST_CASE("a generator delegated to by reference may be destroyed by its own bod
   CHECK(reports.count() == 1);
 }
 
+TEST_CASE("a generator delegated to by reference may be destroyed by its own body, and return a value") {
+  probes::unraisables reports;
+  std::optional<krait::generator<int, void, std::optional<std::string>>> inner;
+  inner = [&](auto& yield) {
+    yield(1);
+    inner.reset();
+    return std::optional<std::string>("a value which is long enough to be kept on the heap");
+  };
+  krait::generator<int, void, std::optional<std::string>> outer = [&](auto& yield) {
+    return yield.from(*inner);
+  };
+  CHECK(outer.next() == 1);
+  CHECK(*outer.resume().result() == std::nullopt);  // nobody is there to be given it
+}
+
+TEST_CASE("what an assignment drops may destroy what is assigned, or assign itself") {
+  using krait::generator;
+  struct at_exit {
+    std::function<void()> function;
+    ~at_exit() { function(); }
+  };
+  const auto one = [](auto& yield) { yield(1); };
+  SUBCASE("destroy") {
+    auto other = std::make_unique<generator<int>>(one);
+    generator<int> g = [&](auto& yield) {
+      const at_exit guard{[&] { other.reset(); }};
+      yield(0);
+    };
+    g.next();
+    g = std::move(*other);
+    CHECK(other == nullptr);
+    CHECK(g.next() == 1);
+  }
+  SUBCASE("assign") {
+    const auto token = std::make_shared<int>();
+    generator<int> g = [&](auto& yield) {
+      const at_exit guard{[&] { g = [token](auto& again) { again(2); }; }};
+      yield(0);
+    };
+    g.next();
+    g = one;
+    CHECK(g.next() == 2);  // the later one
+    g = one;
+    CHECK(g.next() == 1);
+    CHECK(token.use_count() == 1);
+  }
+}
+
 TEST_CASE("a running generator destroyed on another generator's stack leaves that one alone") {
   probes::unraisables reports;
   probes::counting_source stacks;

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <exception>
 #include <functional>
 #include <map>
 #include <memory>
@@ -215,6 +216,68 @@ TEST_CASE("what is delegated to is converted where it is: a view of a yielded st
   generator<std::string_view> outer = [&inner](auto& yield) { yield.from(inner); };
   CHECK(outer.next() == "long enough to be kept on the heap: 1");
   CHECK(outer.next() == "long enough to be kept on the heap: 2");
+}
+
+TEST_CASE("an item that is a reference refers to what a delegate made, for as long as it is looked at") {
+  using text = const std::string&;
+  struct spelling {
+    int left = 1;
+    std::string next() {
+      return left-- > 0 ? "long enough to be kept on the heap" : throw krait::stop_iteration<>();
+    }
+  };
+  generator<text> made = [](auto& yield) {
+    yield.from(generator<const char*>([](auto& inner) { inner("long enough to be kept on the heap"); }));
+    yield.from(spelling());
+    yield.from(std::vector<const char*>{"long enough to be kept on the heap"});
+  };
+  int items = 0;
+  for (text item : made) {
+    CHECK(item == "long enough to be kept on the heap");
+    ++items;
+  }
+  CHECK(items == 3);
+
+  const std::vector<std::string> kept{"a", "b"};
+  generator<text> lent = [&](auto& yield) { yield.from(kept); };
+  CHECK(&lent.next() == &kept[0]);
+  CHECK(&lent.next() == &kept[1]);
+
+  std::vector<std::string> source{"a"};
+  generator<std::string&&> moving = [&](auto& yield) { yield.from(source); };
+  const std::string taken = moving.next();
+  CHECK(taken == "a");
+  CHECK(source[0] == "a");  // a copy was moved
+}
+
+namespace {
+
+/// Two pointers, which own nothing.
+struct slice {
+  std::string* first;
+  std::string* last;
+  std::string* begin() const { return first; }
+  std::string* end() const { return last; }
+};
+
+}  // namespace
+
+TEST_CASE("what is delegated to gives its elements away only if they are its own") {
+  const auto all_of = [](generator<std::string> g) {
+    std::string all;
+    for (std::string item : g) {
+      all += std::move(item);
+    }
+    return all;
+  };
+  std::vector<std::string> owned{"one", "two"};
+  CHECK(all_of([&](auto& yield) { yield.from(slice{owned.data(), owned.data() + 2}); }) == "onetwo");
+  CHECK(owned == std::vector<std::string>{"one", "two"});
+  const std::string* const place = owned.data();
+  generator<std::string> given = [&](auto& yield) { yield.from(std::move(owned)); };
+  const auto taken = given.resume();
+  CHECK(&*taken.operator->() != place);  // the item, in the generator's own object
+  CHECK(place->empty());
 }
 
 TEST_CASE("a container of what is move-only can be returned, though it claims to be copyable") {

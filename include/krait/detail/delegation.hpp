@@ -58,6 +58,13 @@ decltype(auto) passed_on(void* item) {
   }
 }
 
+/// A container, whose elements are const where it is; not a view of what belongs to others. Given away, its
+/// elements are moved out of it.
+template <class Range>
+concept owns_elements =
+    !std::ranges::view<Range> && !std::ranges::borrowed_range<Range> && std::ranges::range<const Range> &&
+    std::is_const_v<std::remove_reference_t<std::ranges::range_reference_t<const Range>>>;
+
 /// The value of a stop_iteration, to which a delegation evaluates that it ends. Throws any other exception.
 template <class R>
 R value_of_stop(std::exception_ptr exception) {
@@ -74,26 +81,32 @@ R value_of_stop(std::exception_ptr exception) {
   return none_or_throw<R>();
 }
 
-/// Holds an item between the delegate that made it and the `yield` that passes it on.
+/// Holds an item between the delegate that made it and the `yield` that passes it on: where it is no object
+/// of the delegate's already.
 template <class Y>
 class item_slot {
   using object = std::remove_reference_t<Y>;
+  static constexpr bool never_holds = (std::is_lvalue_reference_v<Y> && !std::is_const_v<object>) ||
+                                      !std::is_destructible_v<object> || std::is_abstract_v<object>;
 
  public:
   template <class Make>
   void* fill(Make make) {
-    if constexpr (std::is_reference_v<Y>) {
-      Y item = make();
-      item_ = std::addressof(item);
-      return const_cast<void*>(static_cast<const void*>(item_));
+    using made = decltype(make());
+    if constexpr (std::is_reference_v<Y> && std::is_reference_v<made> && std::is_convertible_v<made, Y> &&
+                  std::is_convertible_v<std::remove_reference_t<made>*, object*>) {
+      made&& item = make();
+      object* const base = std::addressof(item);
+      return const_cast<void*>(static_cast<const void*>(base));
     } else {
+      static_assert(!never_holds, "yield.from, await: there is no object that this item could refer to");
       item_.emplace(make());
       return std::addressof(*item_);
     }
   }
 
  private:
-  std::conditional_t<std::is_reference_v<Y>, object*, std::optional<object>> item_{};
+  std::conditional_t<never_holds, char, std::optional<std::remove_cv_t<object>>> item_{};
 };
 
 template <>
@@ -190,7 +203,8 @@ R yielder<Yield, Send>::delegate_by_steps(generator<Y, S, R>& inner) {
   auto made = inner.advance();
   for (;;) {
     if (made.item == nullptr) {
-      const bool fresh = made.self->outcome_pending;  // else somebody else has been told
+      // Else somebody else has been told, or nobody is there any more.
+      const bool fresh = made.self->outcome_pending && !made.self->orphaned;
       inner.take_end(*made.self);
       return inner.delegated_value(*made.self, fresh);
     }
@@ -306,8 +320,7 @@ requires(!detail::is_generator<std::remove_cvref_t<Range>> &&
          !detail::next_iterator<Range>) void yielder<Yield, Send>::from(Range&& range) {
   detail::check_stack(*this);
   const detail::delegation_scope scope(*this, detail::foreign_delegate);
-  // The elements of a container that was given away are moved out of it.
-  constexpr bool given_away = !std::is_reference_v<Range> && !std::ranges::view<Range>;
+  constexpr bool given_away = !std::is_reference_v<Range> && detail::owns_elements<Range>;
   for (auto&& element : range) {
     detail::item_slot<Yield> slot;
     void* const word = detail::yield_word(*this, slot.fill([&]() -> decltype(auto) {
