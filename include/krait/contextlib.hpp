@@ -116,30 +116,57 @@ void exit_from_destructor(Manager& manager, int exceptions_before) {
 template <class Manager, class R>
 using with_result = std::conditional_t<std::is_void_v<R> || !swallows<Manager>, R, std::optional<R>>;
 
-/// Enters `manager`, and gives `body` what that made, if it takes it.
-template <class Manager, class Body>
-decltype(auto) enter_and_call(Manager& manager, Body& body, bool& inside) {
-  using value = entered_type<Manager>;
-  if constexpr (std::is_void_v<value>) {
-    static_assert(std::invocable<Body&>,
-                  "with: the body takes nothing, as the manager's enter() returns nothing");
-    manager.enter();
-    inside = true;
-    return body();
-  } else {
-    value made = manager.enter();
-    inside = true;
-    if constexpr (std::invocable<Body&, std::remove_reference_t<value>&>) {
-      return body(made);
-    } else if constexpr (std::invocable<Body&, value>) {
-      return body(std::forward<value>(made));
+/// What a manager's enter() returned.
+template <class Manager>
+class entered_value {
+  using value_type = entered_type<Manager>;
+  using stored_type = std::conditional_t<
+      std::is_void_v<value_type>, char,
+      std::conditional_t<std::is_reference_v<value_type>, std::remove_reference_t<value_type>*, value_type>>;
+
+ public:
+  explicit entered_value(Manager& manager) : stored_(enter(manager)) {}
+
+  auto& operator*() noexcept {
+    if constexpr (std::is_reference_v<value_type>) {
+      return *stored_;
+    } else {
+      return stored_;
+    }
+  }
+
+  /// Calls `body` with it, if it takes it.
+  template <class Body>
+  decltype(auto) pass_to(Body& body) {
+    if constexpr (std::is_void_v<value_type>) {
+      static_assert(std::invocable<Body&>,
+                    "with: the body takes nothing, as the manager's enter() returns nothing");
+      return body();
+    } else if constexpr (std::invocable<Body&, std::remove_reference_t<value_type>&>) {
+      return body(**this);
+    } else if constexpr (std::invocable<Body&, value_type>) {
+      return body(static_cast<value_type&&>(**this));
     } else {
       static_assert(std::invocable<Body&>,
                     "with: the body takes nothing, or what the manager's enter() returns");
       return body();
     }
   }
-}
+
+ private:
+  static stored_type enter(Manager& manager) {
+    if constexpr (std::is_void_v<value_type>) {
+      manager.enter();
+      return {};
+    } else if constexpr (std::is_reference_v<value_type>) {
+      return std::addressof(manager.enter());
+    } else {
+      return manager.enter();
+    }
+  }
+
+  stored_type stored_;
+};
 
 }  // namespace detail
 
@@ -150,6 +177,7 @@ decltype(auto) enter_and_call(Manager& manager, Body& body, bool& inside) {
 /// that in a std::optional, empty when it did. Throws what leaves `enter` (the body is not run and exit not
 /// called), the body (if exit does not swallow it) or exit, which takes the place of the body's. exit is
 /// called within the handler of the body's exception, so that std::throw_with_nested keeps that as a cause.
+/// What enter() returned lives until exit has been called.
 template <class Manager, class Body>
 auto with(Manager&& manager, Body&& body) {
   static_assert(!detail::asynchronous_only<Manager>,
@@ -158,8 +186,9 @@ auto with(Manager&& manager, Body&& body) {
   static_assert(context_manager<Manager> || detail::asynchronous_only<Manager>,
                 "with: the object does not support the context manager protocol: enter(), and "
                 "exit(std::exception_ptr) that returns bool or void");
-  bool inside = false;
-  using returned = decltype(detail::enter_and_call(manager, body, inside));
+  using plain_manager = std::remove_reference_t<Manager>;
+  std::optional<detail::entered_value<plain_manager>> entered;
+  using returned = decltype(entered->pass_to(body));
   using result = detail::with_result<Manager, returned>;
   static_assert(!std::is_reference_v<returned>, "with: a body returns a value or nothing");
 
@@ -167,13 +196,15 @@ auto with(Manager&& manager, Body&& body) {
   std::optional<stored> made;
   std::exception_ptr passing;
   try {
+    entered.emplace(manager);
     if constexpr (std::is_void_v<returned>) {
-      detail::enter_and_call(manager, body, inside);
+      entered->pass_to(body);
     } else {
-      made.emplace(detail::enter_and_call(manager, body, inside));
+      made.emplace(entered->pass_to(body));
     }
   } catch (...) {
     passing = std::current_exception();
+    const bool inside = entered.has_value();
     if (!inside || passing == nullptr || !std::same_as<std::remove_cvref_t<Manager>, exit_stack>) {
       if (!inside || !detail::exit_from_handler(manager, passing)) {
         throw;
@@ -202,46 +233,25 @@ auto with(Manager&& manager, Body&& body) {
 /// thread that is cancelled looks to a destructor as if all went well: `with` sees that.
 template <context_manager Manager>
 class [[nodiscard]] entered {
-  using value_type = detail::entered_type<Manager>;
-  static constexpr bool has_value = !std::is_void_v<value_type>;
-  using stored_type = std::conditional_t<
-      !has_value, char,
-      std::conditional_t<std::is_reference_v<value_type>, std::remove_reference_t<value_type>*, value_type>>;
+  static constexpr bool has_value = !std::is_void_v<detail::entered_type<Manager>>;
 
  public:
   /// Throws what `enter` throws; exit is not called then.
   explicit entered(std::type_identity_t<Manager> manager)
-      : manager_(std::forward<Manager>(manager)), value_(enter()) {}
+      : manager_(std::forward<Manager>(manager)), value_(manager_) {}
   entered(const entered&) = delete;
   entered& operator=(const entered&) = delete;
 
   ~entered() noexcept(false) { detail::exit_from_destructor(manager_, passing_); }
 
   /// What `enter` returned.
-  auto& operator*() noexcept requires has_value {
-    if constexpr (std::is_reference_v<value_type>) {
-      return *value_;
-    } else {
-      return value_;
-    }
-  }
+  auto& operator*() noexcept requires has_value { return *value_; }
   auto* operator->() noexcept requires has_value { return std::addressof(**this); }
 
  private:
-  stored_type enter() {
-    if constexpr (!has_value) {
-      manager_.enter();
-      return {};
-    } else if constexpr (std::is_reference_v<value_type>) {
-      return std::addressof(manager_.enter());
-    } else {
-      return manager_.enter();
-    }
-  }
-
   int passing_ = std::uncaught_exceptions();
   Manager manager_;
-  [[no_unique_address]] stored_type value_;
+  detail::entered_value<std::remove_reference_t<Manager>> value_;
 };
 
 template <class Manager>

@@ -130,6 +130,30 @@ TEST_CASE("an exit_stack looks at the exceptions that pass where it is, not wher
   }
 }
 
+TEST_CASE("what enter() returned lives until the manager has exited, whatever it is") {
+  journal log;
+  struct value {
+    explicit value(journal& j) : log(j) {}
+    value(const value&) = delete;
+    value& operator=(const value&) = delete;
+    ~value() { log("gone"); }
+    journal& log;
+  };
+  struct manager {
+    value enter() { return value(log); }
+    void exit(const std::exception_ptr&) { log("exit"); }
+    journal& log;
+  };
+  SUBCASE("with") {
+    with(manager{log}, [](value& made) { made.log("inside"); });
+    CHECK(log.text() == "inside, exit, gone");
+  }
+  SUBCASE("entered") {
+    { (*entered(manager{log})).log("inside"); }
+    CHECK(log.text() == "inside, exit, gone");
+  }
+}
+
 TEST_CASE("an exit_stack within an exit_stack") {
   journal log;
   {
