@@ -81,6 +81,14 @@ void warn_operation_never_awaited(async_method method, std::string_view name) no
   }
 }
 
+void warn_call_never_awaited(std::string_view name) noexcept {
+  try {
+    warn("coroutine '" + std::string(name) + "' was never awaited");
+  } catch (...) {
+    report_unraisable(std::current_exception(), "Exception ignored while finalizing coroutine");
+  }
+}
+
 void finalize(const async_generator_hooks& hooks, std::shared_ptr<async_generator_object> object) noexcept {
   std::string message;
   try {

@@ -82,6 +82,7 @@ namespace detail {
 [[noreturn]] void throw_stop_async_iteration_escaped();
 
 void warn_operation_never_awaited(async_method method, std::string_view name) noexcept;
+void warn_call_never_awaited(std::string_view name) noexcept;
 
 /// This thread's hooks; null if none are set.
 std::shared_ptr<const async_generator_hooks> current_asyncgen_hooks();

@@ -975,6 +975,9 @@ TEST_CASE("a decorated function's result, and the manager of each of its calls")
     CHECK(co.await(call) == 11);
     CHECK_THROWS_WITH_AS(co.await(call), "cannot reuse already awaited coroutine", krait::runtime_error);
   });
+  const driver::warnings warnings;
+  { const auto forgotten = decorated(7, 8); }
+  CHECK(warnings.text().ends_with("' was never awaited"));
   CHECK(log.text() == "enter 1, exit 1, enter 1, exit 1, enter 1, exit 1");
 }
 
