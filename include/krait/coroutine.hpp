@@ -210,7 +210,7 @@ requires(awaitable<T> || detail::can_be_delegated_to<T>) decltype(auto) as_await
     return static_cast<T>(std::forward<T>(object));
   } else if constexpr (detail::is_generator<T>) {
     return awaitable_generator<typename T::yield_type, typename T::send_type, typename T::return_type>(
-        std::move(object));
+        std::forward<T>(object));
   } else {
     return awaitable_iterator<T>(std::forward<T>(object));
   }

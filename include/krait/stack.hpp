@@ -15,8 +15,8 @@ struct stack {
 
 /// What a stack is made to.
 struct stack_options {
-  std::size_t size =
-      64 * 1024;  ///< bytes; rounded up to whole pages. Up to 1 KiB goes into spreading stacks in caches
+  /// Bytes; rounded up to whole pages. Up to 1 KiB goes into spreading stacks in caches.
+  std::size_t size = std::size_t{64} * 1024;
   std::size_t guard = 0;  ///< inaccessible bytes below; rounded up to whole pages; 0: one page
 
   friend bool operator==(const stack_options&, const stack_options&) = default;

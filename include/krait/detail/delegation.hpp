@@ -182,9 +182,7 @@ R yielder<Yield, Send>::delegate_by_steps(generator<Y, S, R>& inner) {
 
   // What this generator was resumed with, passed on.
   const auto advance = [&](void* word) {
-    if constexpr (std::is_void_v<S>) {
-      return inner.advance();
-    } else if constexpr (std::is_void_v<Send>) {
+    if constexpr (std::is_void_v<S> || std::is_void_v<Send>) {
       return inner.advance();
     } else {
       Send* const sent = static_cast<Send*>(word);
