@@ -416,14 +416,13 @@ class [[nodiscard]] async_operation<async_generator<Yield, Send, DriverYield, Dr
   /// How a coroutine awaits it.
   template <class Y, class S>
   return_type await_in(yielder<Y, S>& yield) {
-    static_assert(detail::can_send_on<S, DriverSend>,
-                  "await: what is sent to this coroutine cannot be sent on to what the async_generator "
-                  "awaits: make its "
-                  "Send the generator's DriverSend");
     static_assert(
-        detail::can_yield_on<Y, DriverYield>(),
-        "await: what the async_generator awaits yields what this coroutine cannot yield: make its Yield "
-        "the generator's DriverYield");
+        detail::can_send_on<S, DriverSend>,
+        "await: what is sent to this coroutine cannot be sent on to what the async_generator awaits: "
+        "make its Send the generator's DriverSend");
+    static_assert(detail::can_yield_on<Y, DriverYield>(),
+                  "await: what the async_generator awaits yields what this coroutine cannot yield: make its "
+                  "Yield the generator's DriverYield");
     detail::check_stack(yield);
     const detail::delegation_scope scope(yield, detail::foreign_delegate);
     try {

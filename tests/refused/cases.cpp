@@ -44,17 +44,17 @@ krait::coroutine<int> refused() {
   return [](auto& co) { co.await(wrong()); };
 }
 
-//! awaited yields what this generator or coroutine cannot yield: make its Yield the same
+//! cannot yield: make its Yield the same
 krait::coroutine<int> refused(krait::coroutine<std::string>&& other) {
   return [&other](auto& co) { co.await(std::move(other)); };
 }
 
-//! cannot be sent on to what it delegates to or awaits: make its Send the same
+//! delegates to or awaits: make its Send the same
 krait::coroutine<int, std::string> refused(krait::coroutine<int, std::vector<int>>&& other) {
   return [&other](auto& co) { co.await(std::move(other)); };
 }
 
-//! make its Yield the generator's DriverYield
+//! Yield the generator's DriverYield
 krait::coroutine<int> refused(krait::async_generator<int, void, std::string>& g) {
   return [&g](auto& co) { co.await(g.anext()); };
 }

@@ -174,10 +174,9 @@ R yielder<Yield, Send>::delegate_by_steps(generator<Y, S, R>& inner) {
   static_assert(detail::can_send_on<Send, S>,
                 "yield.from, await: what is sent to this generator or coroutine cannot be sent on to what it "
                 "delegates to or awaits: make its Send the same");
-  static_assert(
-      detail::can_yield_on<Yield, Y>(),
-      "yield.from, await: what is delegated to or awaited yields what this generator or coroutine cannot "
-      "yield: make its Yield the same");
+  static_assert(detail::can_yield_on<Yield, Y>(),
+                "yield.from, await: what is delegated to or awaited yields what this generator or coroutine "
+                "cannot yield: make its Yield the same");
   const detail::delegation_scope scope(*this, inner.checked());
 
   // What this generator was resumed with, passed on.
