@@ -71,22 +71,26 @@ void throw_stop_async_iteration_escaped() {
   std::throw_with_nested(runtime_error("async generator raised StopAsyncIteration"));
 }
 
-void warn_operation_never_awaited(async_method method, std::string_view name) noexcept {
-  static constexpr const char* names[] = {"asend", "athrow", "aclose"};
+namespace {
+
+/// "KIND WHICH'NAME' was never awaited"; an error in that is reported.
+void warn_never_awaited(const char* kind, const char* which, std::string_view name) noexcept {
   try {
-    warn("coroutine method '" + std::string(names[static_cast<int>(method)]) + "' of '" + std::string(name) +
-         "' was never awaited");
+    warn(std::string(kind) + " " + which + "'" + std::string(name) + "' was never awaited");
   } catch (...) {
-    report_unraisable(std::current_exception(), "Exception ignored while finalizing coroutine method");
+    report_unraisable(std::current_exception(), std::string("Exception ignored while finalizing ") + kind);
   }
 }
 
+}  // namespace
+
+void warn_operation_never_awaited(async_method method, std::string_view name) noexcept {
+  static constexpr const char* methods[] = {"'asend' of ", "'athrow' of ", "'aclose' of "};
+  warn_never_awaited("coroutine method", methods[static_cast<int>(method)], name);
+}
+
 void warn_call_never_awaited(std::string_view name) noexcept {
-  try {
-    warn("coroutine '" + std::string(name) + "' was never awaited");
-  } catch (...) {
-    report_unraisable(std::current_exception(), "Exception ignored while finalizing coroutine");
-  }
+  warn_never_awaited("coroutine", "", name);
 }
 
 void finalize(const async_generator_hooks& hooks, std::shared_ptr<async_generator_object> object) noexcept {

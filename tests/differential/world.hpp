@@ -172,7 +172,7 @@ class world {
 
   void count(const std::string& feature) { ++counts_[feature]; }
 
-  /// A new object of a body, of any of krait's types that have one.
+  /// A new object of a body, of any of krait's types that have one. (In interpreter.cpp, which runs bodies.)
   template <class T>
   T make(int body);
 
