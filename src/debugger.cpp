@@ -19,7 +19,7 @@ constinit foreign_frame* foreign_frames = nullptr;
 
 /// All members are words. They may become more, at the end; any other change is a new version.
 struct debugger_table {
-  std::size_t version = 1;
+  std::size_t version = 2;
   std::size_t size = sizeof(debugger_table);
 
   arena** arenas = &krait_arenas;
@@ -47,7 +47,7 @@ struct debugger_table {
   std::size_t rest_name = offsetof(rarely_used, name);
   std::size_t rest_limit = offsetof(rarely_used, memory) + offsetof(stack, limit);
 
-  const frame* foreign_delegate = &detail::foreign_delegate;
+  frame* const* foreign_delegate = &detail::foreign_delegate;  // what rest_delegate points to, if no generator
   std::size_t stage_created = static_cast<std::size_t>(detail::stage::created);
   std::size_t stage_started = static_cast<std::size_t>(detail::stage::started);
 

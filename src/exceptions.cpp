@@ -47,6 +47,11 @@ std::string type_name(const std::type_info& type) {
   return name != nullptr ? name.get() : type.name();
 }
 
+void throw_value_does_not_convert(const std::type_info& from, const std::type_info& to) {
+  throw type_error("the value of a StopIteration is of type '" + type_name(from) + "', which does not convert to '" +
+                   type_name(to) + "'");
+}
+
 namespace {
 
 /// The type that was thrown, without the wrapper that std::throw_with_nested makes of it.

@@ -17,10 +17,7 @@
 namespace krait {
 namespace detail {
 
-namespace {
-alignas(rarely_used) std::byte nothing[sizeof(rarely_used)];
-}
-const frame foreign_delegate(nothing);
+frame* const foreign_delegate = nullptr;
 
 std::string frame::repr() const {
   char address[2 + 2 * sizeof(void*) + 1];
@@ -45,14 +42,8 @@ void frame::free_name() noexcept {
   }
 }
 
-void frame::discard() noexcept {
-  stage = stage::discarded;
-  own.resume_at = nullptr;
-  rest().body_operation(*this, false);
-}
-
 void frame::detach_delegate() noexcept {
-  frame& child = const_cast<frame&>(*rest().delegate);
+  frame& child = **rest().delegate;
   child.root = &child;
   child.rest().delegator = nullptr;
   child.leaf = std::exchange(leaf, this);
@@ -99,7 +90,7 @@ void throw_being_awaited() {
   throw runtime_error("coroutine is being awaited already");
 }
 void throw_no_value() {
-  throw type_error("the generator delegated to had finished, and there is no None to return");
+  throw type_error("what was delegated to ended without a value, and there is no None to return");
 }
 void throw_no_exception() {
   throw type_error("exceptions must be classes or instances deriving from BaseException, not NoneType");
@@ -247,8 +238,8 @@ void dump_generators(std::ostream& out) {
     out << self.repr() << ' ' << state_names[static_cast<int>(self.state())];
     if (self.rest().delegate == &detail::foreign_delegate) {
       out << ", delegating to an iterator";
-    } else if (self.rest().delegate != nullptr) {
-      out << ", delegating to " << self.rest().delegate->repr();
+    } else if (self.rest().delegate != nullptr && *self.rest().delegate != nullptr) {
+      out << ", delegating to " << (*self.rest().delegate)->repr();
     }
     out << '\n';
   };

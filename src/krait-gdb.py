@@ -61,7 +61,7 @@ class Table:
             vars(self).update(zip(self.MEMBERS, words(address, len(self.MEMBERS))))
         except gdb.MemoryError:
             raise gdb.GdbError("There is neither a process nor a core dump.") from None
-        if self.version != 1:
+        if self.version != 2:
             raise gdb.GdbError("krait_debugger_table has version %d, which this script does not know." % self.version)
 
 
@@ -76,11 +76,11 @@ class Generator:
             errors="replace")
         self.limit = word(rest + table.rest_limit)
         self.delegator = word(rest + table.rest_delegator)
-        delegate = word(rest + table.rest_delegate)
+        delegate = word(rest + table.rest_delegate)  # where the address of that frame stands
         kind = gdb.selected_inferior().read_memory(rest + table.rest_kind, 1)[0][0]
         self.kind = {table.kind_coroutine: "coroutine ", table.kind_async_generator: "async_generator "}.get(kind, "")
         self.delegates_to_iterator = delegate == table.foreign_delegate
-        self.delegate = 0 if self.delegates_to_iterator else delegate
+        self.delegate = word(delegate) if delegate else 0
         self.resume_at = word(address + table.frame_own + 8)
 
     def started(self):

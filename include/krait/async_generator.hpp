@@ -348,7 +348,6 @@ class [[nodiscard]] async_operation<async_generator<Yield, Send, DriverYield, Dr
   static constexpr bool has_item = !is_aclose && !std::is_void_v<Yield>;
 
   struct nothing {};
-  using stopped_type = std::conditional_t<has_item, Yield, void>;
   using sent_type = std::conditional_t<std::is_void_v<DriverSend>, nothing, DriverSend>;
   /// What it resumes the body with, the first time.
   using input_type = std::conditional_t<
@@ -363,7 +362,9 @@ class [[nodiscard]] async_operation<async_generator<Yield, Send, DriverYield, Dr
   using return_type =
       std::conditional_t<!has_item, void, std::conditional_t<is_athrow, std::optional<Yield>, Yield>>;
 
-  async_operation(async_operation&& other) noexcept = default;
+  /// Throws value_error `async generator already executing`, with nothing moved, if it is running its body.
+  async_operation(async_operation&& other)
+      : object_(std::move(other.movable().object_)), stage_(other.stage_), input_(std::move(other.input_)) {}
   async_operation& operator=(async_operation&&) = delete;
   ~async_operation() {
     if (object_ != nullptr && stage_ == stage::created) {
@@ -431,17 +432,9 @@ class [[nodiscard]] async_operation<async_generator<Yield, Send, DriverYield, Dr
         made = pass_on(yield, made.item);
       }
       return result(made);
-    } catch (stop_iteration<stopped_type>& stop) {
+    } catch (stop_iteration<>& stop) {
       // Of an iterator, this is the end. Only an athrow() can raise it: before the generator has started.
-      if constexpr (!has_item) {
-        return;
-      } else if (stop.has_value()) {
-        return return_type(std::move(stop.value()));
-      } else {
-        return detail::none_or_throw<return_type>();
-      }
-    } catch (const std::conditional_t<has_item, stop_iteration<>, detail::no_exception>&) {
-      return detail::none_or_throw<return_type>();
+      return detail::value_of_stop<return_type>(stop);
     }
   }
 
@@ -458,6 +451,14 @@ class [[nodiscard]] async_operation<async_generator<Yield, Send, DriverYield, Dr
   template <class... Input>
   explicit async_operation(std::shared_ptr<object> shared, Input&&... input)
       : object_(std::move(shared)), input_(std::forward<Input>(input)...) {}
+
+  /// A run goes on in this very object.
+  async_operation& movable() {
+    if (object_ != nullptr && stage_ == stage::started && object_->body.running()) {
+      detail::throw_already_executing(object_->body.checked());
+    }
+    return *this;
+  }
 
   void check_reuse() const {
     if (object_ == nullptr || stage_ == stage::closed) {
@@ -638,7 +639,7 @@ class [[nodiscard]] async_operation<async_generator<Yield, Send, DriverYield, Dr
         if (sent == nullptr || detail::is_none(*sent)) {
           return resume(nullptr);
         }
-        DriverSend value = std::move(*sent);
+        DriverSend value = detail::sent_on<DriverSend>(*sent);
         return resume(std::addressof(value));
       }
     }

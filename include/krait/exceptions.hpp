@@ -3,10 +3,12 @@
 
 #include <exception>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
+#include <typeinfo>
 #include <utility>
 
 namespace krait {
@@ -19,10 +21,28 @@ namespace krait {
 template <class R = void>
 class stop_iteration;
 
+namespace detail {
+struct stop_value;
+}
+
 template <>
 class stop_iteration<void> : public std::exception {
  public:
   const char* what() const noexcept override { return "StopIteration"; }
+
+  /// The value as a T, whatever type it was raised with; empty if there is none. What it may have been raised
+  /// with is a T, or what T is made of (an optional's value, a variant's alternative), an optional of T, or,
+  /// where they convert, a number, a bool, a string.
+  /// Throws type_error when it is something else. Python: `StopIteration.value`.
+  template <class T>
+  std::optional<T> value_as() const;
+
+ private:
+  friend detail::stop_value;
+
+  /// Where the value is, null if there is none; and what it is.
+  virtual void* value_address() noexcept { return nullptr; }
+  virtual const std::type_info& value_type() const noexcept { return typeid(void); }
 };
 
 template <class R>
@@ -41,6 +61,9 @@ class stop_iteration : public stop_iteration<> {
   R&& value() && { return std::move(value_).value(); }
 
  private:
+  void* value_address() noexcept override { return value_.has_value() ? std::addressof(*value_) : nullptr; }
+  const std::type_info& value_type() const noexcept override { return typeid(R); }
+
   std::optional<R> value_;
 };
 
@@ -128,3 +151,5 @@ std::string type_name(const std::type_info& type);
 
 }  // namespace detail
 }  // namespace krait
+
+#include "krait/detail/stop_value.hpp"

@@ -201,7 +201,7 @@ class [[nodiscard]] generator {
 
   void drop() noexcept {
     if (frame_ != nullptr) {
-      frame_type& self = *std::exchange(frame_, nullptr);
+      frame_type& self = static_cast<frame_type&>(*std::exchange(frame_, nullptr));
       if (self.stage > detail::stage::started || end_unfinished(self)) {
         destroy(self);
       }
@@ -219,17 +219,17 @@ class [[nodiscard]] generator {
   }
   frame_type& checked() const {
     check_moved_from(detail::kind::generator);
-    return *frame_;
+    return static_cast<frame_type&>(*frame_);
   }
 
   void set_kind(detail::kind kind) noexcept { frame_->rest().kind = kind; }
 
   /// Whom it is suspended in a delegation to, for coroutine::awaiting().
   std::string delegate_repr() const {
-    const detail::frame* const delegate = yielding_from() ? checked().rest().delegate : nullptr;
-    return delegate == nullptr                     ? std::string()
-           : delegate == &detail::foreign_delegate ? std::string("<iterator>")
-                                                   : delegate->repr();
+    detail::frame* const* const delegate = yielding_from() ? checked().rest().delegate : nullptr;
+    return delegate == nullptr    ? std::string()
+           : *delegate == nullptr ? std::string("<iterator>")
+                                  : (*delegate)->repr();
   }
 
   /// What the resumption functions have in common: the address of what was yielded, or null at the end. The
@@ -316,7 +316,7 @@ class [[nodiscard]] generator {
   /// What a delegation to `self`, which has ended, evaluates to. `fresh`: it has ended just now.
   static Return delegated_value(frame_type& self, bool fresh);
 
-  frame_type* frame_;
+  detail::frame* frame_;  // a frame_type; at such an address, whatever the type, whoever delegates looks
 };
 
 /// Move-only, and lazy: see generator::begin().

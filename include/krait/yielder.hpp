@@ -91,6 +91,14 @@ inline void* raise_exit(frame& self, std::exception_ptr given = nullptr) noexcep
   }
 }
 
+/// Destroys a body that has not started, with all that it owns, on its own stack: what it owns may be
+/// discarded likewise, to any depth. Meanwhile it looks running, and may become an orphan.
+inline void discard(frame& self) noexcept {
+  self.discarded = true;
+  self.stage = stage::started;
+  resume(self, nullptr);
+}
+
 /// To yield or to delegate, one must be on the frame's own stack.
 [[gnu::always_inline]] inline void check_stack(frame& self) {
   if (!self.runs_here()) [[unlikely]] {
@@ -136,8 +144,6 @@ requires requires {
 }
 struct return_type_of<T> : std::type_identity<typename T::return_type> {};
 
-struct no_exception {};
-
 template <class Body, class Yielder>
 using body_result = decltype(std::declval<std::decay_t<Body>&>()(std::declval<Yielder&>()));
 
@@ -151,10 +157,10 @@ concept body_of = !is_generator<std::remove_cvref_t<Body>> && requires {
                           : std::convertible_to<body_result<Body, Yielder>,
                                                 Return>)&&std::constructible_from<std::decay_t<Body>, Body>;
 
-/// While alive: `self` delegates to `other`, by reference.
+/// While alive: `self` delegates to the frame whose address stands at `place`, by reference.
 class delegation_scope {
  public:
-  delegation_scope(frame& self, const frame& other) noexcept : self_(self) { self.rest().delegate = &other; }
+  delegation_scope(frame& self, frame* const& place) noexcept : self_(self) { self.rest().delegate = &place; }
   ~delegation_scope() { self_.rest().delegate = nullptr; }
   delegation_scope(const delegation_scope&) = delete;
   delegation_scope& operator=(const delegation_scope&) = delete;

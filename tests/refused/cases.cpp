@@ -5,6 +5,7 @@
 #include <krait/krait.hpp>
 
 #include <exception>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -132,3 +133,35 @@ void refused() {
 }
 
 //! -std=c++17: krait needs C++20: compile with -std=c++20
+
+//! the object's send() does not take what is sent to this generator
+struct stubborn {
+  int next();
+  int send(std::vector<int>);
+};
+krait::generator<int, std::optional<int>> refused() {
+  return [](auto& yield) { yield.from(stubborn()); };
+}
+
+//! the object's send() does not take what is sent to this generator
+struct stubborn final {
+  int next();
+  int send(std::vector<int>);
+};
+krait::generator<int, std::optional<int>> refused() {
+  return [](auto& yield) { yield.from(stubborn()); };
+}
+
+//! the object's throw_() cannot be called with a std::exception_ptr
+struct stubborn {
+  int next();
+  int throw_(int);
+};
+krait::generator<int> refused() {
+  return [](auto& yield) { yield.from(stubborn()); };
+}
+
+//! what is sent to this generator or coroutine cannot be sent on to what it delegates to or awaits
+krait::generator<int, std::optional<int>> refused(krait::generator<int, std::string>& inner) {
+  return [&](auto& yield) { yield.from(inner); };
+}

@@ -28,15 +28,62 @@ R none_or_throw() {
   }
 }
 
-/// Can a delegate's items and a delegator's sends be passed by address, as they are?
+/// Can a delegate's items and a delegator's sends be passed by address, as they are? It has to hold between
+/// any two frames of a chain, as what is sent to the root goes to the leaf: so below a frame that is sent
+/// nothing there are only such.
 template <class Y, class S, class DelegateY, class DelegateS>
 concept passes_through = std::same_as<Y, DelegateY> &&
-    (std::is_void_v<DelegateS> || std::same_as<S, DelegateS> || (std::is_void_v<S> && has_none<DelegateS>));
+    (std::is_void_v<DelegateS> || std::same_as<S, DelegateS>);
+
+/// Does what an optional holds convert, though the optional does not?
+template <class S, class To>
+inline constexpr bool holds_convertible = false;
+template <class T, class To>
+inline constexpr bool holds_convertible<std::optional<T>, To> =
+    !std::convertible_to<std::optional<T>, To> && std::convertible_to<T, To>;
 
 /// Can what is sent to a delegator be sent on?
 template <class S, class DelegateS>
 concept can_send_on = std::is_void_v<DelegateS> ||(std::is_void_v<S>&& has_none<DelegateS>) ||
-                      (!std::is_void_v<S> && std::convertible_to<S, DelegateS>);
+                      (!std::is_void_v<S> &&
+                       (std::convertible_to<S, DelegateS> || holds_convertible<S, DelegateS>));
+
+/// What is sent on of what was sent and is not None.
+template <class DelegateS, class S>
+DelegateS sent_on(S& sent) {
+  if constexpr (holds_convertible<S, DelegateS>) {
+    return static_cast<DelegateS>(std::move(*sent));
+  } else {
+    return static_cast<DelegateS>(std::move(sent));
+  }
+}
+
+/// What was sent, or what it holds.
+template <bool as_it_is, class S>
+auto& part_sent(S& sent) {
+  if constexpr (as_it_is) {
+    return sent;
+  } else {
+    return *sent;
+  }
+}
+
+/// Has T a member by that name, whatever it takes? Asked by inheriting another one: then the name is
+/// ambiguous.
+struct named_members {
+  void send();
+  void throw_();
+};
+template <class T>
+struct with_named_members : T, named_members {};
+template <class T>
+concept inheritable = std::is_class_v<T> && !std::is_final_v<T>;
+template <class T>
+concept has_member_send = (inheritable<T> && !requires { &with_named_members<T>::send; }) ||
+                          (!inheritable<T> && requires { &T::send; });
+template <class T>
+concept has_member_throw = (inheritable<T> && !requires { &with_named_members<T>::throw_; }) ||
+                           (!inheritable<T> && requires { &T::throw_; });
 
 /// Can a delegate's items be yielded on?
 template <class Y, class DelegateY>
@@ -65,20 +112,25 @@ concept owns_elements =
     !std::ranges::view<Range> && !std::ranges::borrowed_range<Range> && std::ranges::range<const Range> &&
     std::is_const_v<std::remove_reference_t<std::ranges::range_reference_t<const Range>>>;
 
-/// The value of a stop_iteration, to which a delegation evaluates that it ends. Throws any other exception.
+/// What a delegation evaluates to that a stop_iteration ends.
+template <class R>
+R value_of_stop([[maybe_unused]] stop_iteration<>& stop) {
+  if constexpr (!std::is_void_v<R>) {
+    if (std::optional<R> value = stop_value::take<R>(stop)) {
+      return std::move(*value);
+    }
+    return none_or_throw<R>();
+  }
+}
+
+/// The same of an exception; throws any other.
 template <class R>
 R value_of_stop(std::exception_ptr exception) {
   try {
     std::rethrow_exception(std::move(exception));
-  } catch (stop_iteration<R>& stop) {
-    if constexpr (std::is_void_v<R>) {
-      return;
-    } else if (stop.has_value()) {
-      return std::move(stop.value());
-    }
-  } catch (const std::conditional_t<std::is_void_v<R>, no_exception, stop_iteration<>>&) {
+  } catch (stop_iteration<>& stop) {
+    return value_of_stop<R>(stop);
   }
-  return none_or_throw<R>();
 }
 
 /// Holds an item between the delegate that made it and the `yield` that passes it on: where it is no object
@@ -144,7 +196,7 @@ R yielder<Yield, Send>::from(generator<Y, S, R>&& given) {
     if (child.state() == generator_state::closed) {
       return owned.delegated_value(child, false);
     }
-    this->attach_delegate(child);
+    this->attach_delegate(child, owned.frame_);
     void* const word = detail::hand_over(*this, *child.leaf, nullptr);
     this->rest().delegate = nullptr;
     if (word == static_cast<void*>(this)) {
@@ -177,7 +229,8 @@ R yielder<Yield, Send>::delegate_by_steps(generator<Y, S, R>& inner) {
   static_assert(detail::can_yield_on<Yield, Y>(),
                 "yield.from, await: what is delegated to or awaited yields what this generator or coroutine "
                 "cannot yield: make its Yield the same");
-  const detail::delegation_scope scope(*this, inner.checked());
+  static_cast<void>(inner.checked());
+  const detail::delegation_scope scope(*this, inner.frame_);
 
   // What this generator was resumed with, passed on.
   const auto advance = [&](void* word) {
@@ -191,7 +244,7 @@ R yielder<Yield, Send>::delegate_by_steps(generator<Y, S, R>& inner) {
       if constexpr (std::same_as<Send, S>) {
         return inner.advance_with_value(*sent);
       } else {
-        S value = std::move(*sent);
+        S value = detail::sent_on<S>(*sent);
         return inner.advance_with_value(value);
       }
     }
@@ -251,14 +304,12 @@ auto yielder<Yield, Send>::from(T&& iterator) ->
     try {
       item = operation();
       return true;
-    } catch (stop_iteration<result_type>& stop) {
+    } catch (stop_iteration<>& stop) {
       if constexpr (!std::is_void_v<result_type>) {
-        if (stop.has_value()) {
-          result.emplace(std::move(stop.value()));
+        if (auto value = detail::stop_value::take<result_type>(stop)) {
+          result.emplace(std::move(*value));
         }
       }
-      return false;
-    } catch (const std::conditional_t<std::is_void_v<result_type>, detail::no_exception, stop_iteration<>>&) {
       return false;
     }
   };
@@ -283,6 +334,8 @@ auto yielder<Yield, Send>::from(T&& iterator) ->
         more =
             goes_on([&] { return slot.fill([&]() -> decltype(auto) { return iterator.throw_(thrown); }); });
       } else {
+        static_assert(!detail::has_member_throw<object>,
+                      "yield.from: the object's throw_() cannot be called with a std::exception_ptr");
         // A stop_iteration raised here ends the delegation, whoever raised it.
         more = goes_on([&]() -> void* { std::rethrow_exception(std::move(thrown)); });
       }
@@ -291,10 +344,16 @@ auto yielder<Yield, Send>::from(T&& iterator) ->
     if constexpr (!std::is_void_v<Send>) {
       Send* const sent = static_cast<Send*>(word);
       if (sent != nullptr && !detail::is_none(*sent)) {
-        if constexpr (requires { iterator.send(std::move(*sent)); }) {
+        // As it is, or what an optional holds.
+        constexpr bool as_it_is = requires { iterator.send(std::move(*sent)); };
+        constexpr bool as_held = detail::is_optional<Send> && requires { iterator.send(std::move(**sent)); };
+        if constexpr (as_it_is || as_held) {
+          auto& value = detail::part_sent<as_it_is>(*sent);
           more = goes_on(
-              [&] { return slot.fill([&]() -> decltype(auto) { return iterator.send(std::move(*sent)); }); });
+              [&] { return slot.fill([&]() -> decltype(auto) { return iterator.send(std::move(value)); }); });
         } else {
+          static_assert(!detail::has_member_send<object>,
+                        "yield.from: the object's send() does not take what is sent to this generator");
           detail::throw_has_no_send(typeid(object));
         }
         continue;

@@ -60,8 +60,10 @@ enum class async_method : unsigned char { asend, athrow, aclose };
 /// What of a frame is looked at only when it is made, ends, delegates or is asked about.
 struct rarely_used : stack_identities {
   frame* delegator = nullptr;
-  const frame* delegate =
-      nullptr;  ///< whom it delegates to, moved in or not; `foreign_delegate` if no generator
+
+  /// Where the address stands of the frame that it delegates to: in the generator, moved in or not, which may
+  /// be given another frame meanwhile. `&foreign_delegate`: what it delegates to is no generator.
+  frame* const* delegate = nullptr;
 
   /// What is to be raised at the `yield` (none: a new generator_exit) or, once ended, what the body raised.
   std::exception_ptr exception;
@@ -71,9 +73,6 @@ struct rarely_used : stack_identities {
   stack memory;
   void* fiber = nullptr;           ///< ThreadSanitizer's
   stack_source* source = nullptr;  ///< null: the default pool
-
-  /// Runs the body and leaves for good, or destroys a body that never started.
-  void (*body_operation)(frame&, bool run) = nullptr;
 };
 
 struct frame : context {
@@ -85,6 +84,7 @@ struct frame : context {
   bool orphaned = false;         ///< its generator was destroyed while it ran: frees itself at the end
   bool evicted = false;          ///< runs for an orphan: its next `yield` is to raise generator_exit
   bool exit_raised = false;      ///< evicted, and told so
+  bool discarded = false;        ///< its body was destroyed, or is being destroyed, without having started
 
   /// `place`: for what is rarely used.
   explicit frame(void* place) noexcept : context(*::new (place) rarely_used) {}
@@ -125,17 +125,14 @@ struct frame : context {
   void rename(std::string_view new_name);
   void free_name() noexcept;
 
-  /// Destroys a body that has not started, with all that it owns.
-  void discard() noexcept;
-
   /// Splits the chain below this root: what it delegates to becomes a root itself. Constant in depth, as the
   /// frames further down are left with a stale root: the caller must raise_exit() in the child, which splits
   /// in turn.
   void detach_delegate() noexcept;
 
-  /// Makes `child`, a suspended or new root, the delegate of this leaf.
-  void attach_delegate(frame& child) noexcept {
-    rest().delegate = &child;
+  /// Makes `child`, a suspended or new root whose address stands at `place`, the delegate of this leaf.
+  void attach_delegate(frame& child, frame* const& place) noexcept {
+    rest().delegate = &place;
     child.rest().delegator = this;
     root->leaf = child.leaf;
     for (frame* inner = child.leaf; inner != this; inner = inner->rest().delegator) {
@@ -144,8 +141,8 @@ struct frame : context {
   }
 };
 
-/// Stands for whatever is delegated to and is no generator.
-extern const frame foreign_delegate;
+/// Whatever is delegated to and is no generator has no frame: null.
+extern frame* const foreign_delegate;
 
 /// Takes what rarely_used::exception says is to be raised.
 std::exception_ptr take_pending(frame& self);

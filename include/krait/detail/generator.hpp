@@ -64,18 +64,21 @@ struct generator<Yield, Send, Return>::frame_with_body final : frame_type {
 
   static void enter(detail::registers& caller) noexcept {
     detail::sanitizers_entered();
-    auto& self = reinterpret_cast<detail::context&>(caller);
-    operate(static_cast<detail::frame&>(self), true);
+    auto& base = static_cast<detail::frame&>(reinterpret_cast<detail::context&>(caller));
+    auto& self = static_cast<frame_with_body&>(static_cast<yielder<Yield, Send>&>(base));
+    detail::stage ended = detail::stage::discarded;
+    if (!self.discarded) [[likely]] {
+      self.stage = detail::stage::started;
+      ended = run(self);
+      self.outcome_pending = true;
+    }
+    self.body.~Body();
+    self.stage = ended;
+    detail::leave_for_good(self);
   }
 
-  static void operate(detail::frame& base, bool run) noexcept {
-    auto& self = static_cast<frame_with_body&>(static_cast<yielder<Yield, Send>&>(base));
-    if (!run) {
-      self.body.~Body();
-      return;
-    }
-    self.stage = detail::stage::started;
-    detail::stage ended = detail::stage::raised;
+  /// Runs the body to its end, and keeps what that left.
+  [[gnu::always_inline]] static detail::stage run(frame_with_body& self) noexcept {
     try {
       yielder<Yield, Send>& yield = self;
       if constexpr (returns) {
@@ -83,10 +86,10 @@ struct generator<Yield, Send, Return>::frame_with_body final : frame_type {
       } else {
         self.body(yield);
       }
-      ended = detail::stage::returned;
+      return detail::stage::returned;
     } catch (const generator_exit&) {
       self.rest().exception = std::current_exception();
-      ended = detail::stage::exited;
+      return detail::stage::exited;
     } catch (const stop_iteration<>&) {
       self.rest().exception = detail::stop_iteration_escaped(self);
 #if defined(__GLIBCXX__)
@@ -96,10 +99,7 @@ struct generator<Yield, Send, Return>::frame_with_body final : frame_type {
     } catch (...) {
       self.rest().exception = std::current_exception();
     }
-    self.body.~Body();
-    self.stage = ended;
-    self.outcome_pending = true;
-    detail::leave_for_good(self);
+    return detail::stage::raised;
   }
 };
 
@@ -131,11 +131,10 @@ auto generator<Yield, Send, Return>::make(stack_source* source, Body&& body, con
   self->rest().name = name;
   self->rest().memory = memory;
   self->rest().source = source;
-  self->rest().body_operation = &frame_with::operate;
   try {
     detail::enlist(*self);
   } catch (...) {
-    self->discard();
+    std::destroy_at(std::addressof(self->body));
     self->~frame_with();
     detail::release_stack(memory, source);
     throw;
@@ -165,7 +164,7 @@ bool generator<Yield, Send, Return>::end_unfinished(frame_type& self) noexcept {
       if (self.rest().kind == detail::kind::coroutine) {
         detail::warn_never_awaited(self);
       }
-      self.discard();
+      detail::discard(self);
       break;
     case generator_state::suspended:
       if (detail::raise_exit(self) != nullptr) {
@@ -193,7 +192,9 @@ void generator<Yield, Send, Return>::drop_running(frame_type& self) noexcept {
     }
   }
   self.orphaned = true;
-  detail::report_ignored_while_closing(self, detail::already_executing(self));
+  if (!self.discarded) {  // then nothing is kept from running to its end
+    detail::report_ignored_while_closing(self, detail::already_executing(self));
+  }
 }
 
 template <class Yield, class Send, class Return>
@@ -209,7 +210,8 @@ auto generator<Yield, Send, Return>::raise(std::exception_ptr exception) -> outc
       detail::check_reuse(self);
       std::rethrow_exception(std::move(exception));
     case generator_state::created:
-      self.discard();
+      detail::discard(self);
+      take_end(self);
       std::rethrow_exception(std::move(exception));
     case generator_state::suspended:
       break;
@@ -227,8 +229,9 @@ auto generator<Yield, Send, Return>::close() -> close_type {
     case generator_state::running:
       detail::throw_already_executing(self);
     case generator_state::created:
-      self.discard();
-      [[fallthrough]];
+      detail::discard(self);
+      take_end(self);
+      return close_type();
     case generator_state::closed:
       return close_type();
     case generator_state::suspended:

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// The value of a stop_iteration for somebody who wants another type than it was raised with, as
+// `throw krait::stop_iteration("lift-off")` raises a `const char*`. Whoever catches it knows one type,
+// whoever raised it the other, and nobody both: so the types that a value may reasonably have are tried in
+// turn. Included at the end of exceptions.hpp.
+
+#include <concepts>
+#include <string_view>
+#include <variant>
+
+#include "krait/exceptions.hpp"
+
+namespace krait {
+namespace detail {
+
+[[noreturn]] void throw_value_does_not_convert(const std::type_info& from, const std::type_info& to);
+
+template <class T>
+inline constexpr bool is_optional = false;
+template <class T>
+inline constexpr bool is_optional<std::optional<T>> = true;
+
+/// Is a number another one when it is converted?
+template <class To, class From>
+constexpr bool loses_value(const From& from) {
+  if constexpr (std::integral<To> && std::integral<From>) {
+    const To to = static_cast<To>(from);
+    return static_cast<From>(to) != from || (to < To{1}) != (from < From{1});
+  } else {
+    return std::integral<To> && std::floating_point<From>;
+  }
+}
+
+struct stop_value {
+  /// Moved out of a stop_iteration; empty if there is none. Throws type_error if it does not convert.
+  template <class To>
+  static std::optional<To> take(stop_iteration<>& stop) {
+    return converted<To>(
+        stop, [](auto& value) -> auto&& { return std::move(value); });
+  }
+
+  /// The same, copied.
+  template <class To>
+  static std::optional<To> copy(const stop_iteration<>& stop) {
+    return converted<To>(
+        const_cast<stop_iteration<>&>(stop), [](auto& value) -> auto& { return std::as_const(value); });
+  }
+
+ private:
+  template <class... T>
+  struct types {};
+  using plain_types =
+      types<bool, char, signed char, unsigned char, short, unsigned short, int, unsigned, long, unsigned long,
+            long long, unsigned long long, float, double, const char*, char*, std::string_view, std::string>;
+
+  template <class To, class Pass>
+  static std::optional<To> converted(stop_iteration<>& stop, Pass pass) {
+    std::optional<To> made;
+    if (stop.value_address() != nullptr && !convert(stop, pass, made)) {
+      throw_value_does_not_convert(stop.value_type(), typeid(To));
+    }
+    return made;
+  }
+
+  /// False if the value is of none of the types from which a To is made.
+  template <class To, class Pass>
+  static bool convert(stop_iteration<>& stop, Pass pass, std::optional<To>& made) {
+    return convert_from<To>(stop, pass, made) || convert_from<std::optional<To>>(stop, pass, made) ||
+           convert_part(stop, pass, made) ||
+           (!is_optional<To> && convert_from_any(stop, pass, made, plain_types()));
+  }
+
+  /// From what an optional holds, or an alternative of a variant.
+  template <class To, class Pass>
+  static bool convert_part(stop_iteration<>&, Pass, std::optional<To>&) {
+    return false;
+  }
+  template <class T, class Pass>
+  static bool convert_part(stop_iteration<>& stop, Pass pass, std::optional<std::optional<T>>& made) {
+    return convert(stop, pass, made.emplace()) || (made.reset(), false);
+  }
+  template <class... T, class Pass>
+  static bool convert_part(stop_iteration<>& stop, Pass pass, std::optional<std::variant<T...>>& made) {
+    return (convert_from<T>(stop, pass, made) || ...);
+  }
+
+  template <class To, class Pass, class... From>
+  static bool convert_from_any(stop_iteration<>& stop, Pass pass, std::optional<To>& made, types<From...>) {
+    return (convert_from<From>(stop, pass, made) || ...);
+  }
+
+  template <class From, class To, class Pass>
+  static bool convert_from([[maybe_unused]] stop_iteration<>& stop, [[maybe_unused]] Pass pass,
+                           [[maybe_unused]] std::optional<To>& made) {
+    using passed = decltype(pass(std::declval<From&>()));
+    if constexpr (std::same_as<From, std::optional<To>> &&
+                  std::is_constructible_v<std::optional<To>, passed>) {
+      if (stop.value_type() == typeid(From)) {
+        if (value_in<From>(stop).has_value()) {
+          made.emplace(*pass(value_in<From>(stop)));
+        }
+        return true;
+      }
+    } else if constexpr ((std::same_as<From, To> ||
+                          std::is_convertible_v<passed, To>)&&std::is_constructible_v<To, passed> &&
+                         !(std::is_pointer_v<From> && std::same_as<To, bool>)) {
+      if (stop.value_type() == typeid(From) && !loses_value<To>(value_in<From>(stop))) {
+        made.emplace(pass(value_in<From>(stop)));
+        return true;
+      }
+    }
+    return false;
+  }
+
+  template <class From>
+  static From& value_in(stop_iteration<>& stop) noexcept {
+    return *static_cast<From*>(stop.value_address());
+  }
+};
+
+}  // namespace detail
+
+template <class T>
+std::optional<T> stop_iteration<>::value_as() const {
+  return detail::stop_value::copy<T>(*this);
+}
+
+}  // namespace krait
