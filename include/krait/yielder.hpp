@@ -81,8 +81,8 @@ inline void* raise_exit(frame& self, std::exception_ptr given = nullptr) noexcep
   if (!self.evicted_here()) {
     throw_yield_elsewhere();
   }
-  if (!self.exit_raised) {
-    self.exit_raised = true;
+  if (self.eviction == eviction::due) {
+    self.eviction = eviction::raised;
     throw generator_exit();
   }
   report_ignored_while_closing(self, ignored_exit(self));
@@ -213,10 +213,12 @@ class yielder : private detail::frame {
   R from(generator<Y, S, R>& inner);
 
   /// Delegates to any object with `next()` and, optionally, `send(v)`, `throw_(std::exception_ptr)` and
-  /// `close()`. Returns the value of the stop_iteration<T::return_type> that ends it (void without that
-  /// member type).
+  /// `close()`. Returns the value of the stop_iteration that ends it as a T::return_type (void without that
+  /// member type); see stop_iteration<>::value_as() on what converts. What is sent goes to `send` as it is,
+  /// or as what an optional holds.
   ///
-  /// A value sent to an object without `send` raises attribute_error here.
+  /// Throws what leaves the object; attribute_error when a value is sent to an object without `send`;
+  /// type_error if the value of the end does not convert, or there is none and return_type cannot say None.
   template <class T>
   requires detail::next_iterator<T>
   auto from(T&& iterator) -> typename detail::return_type_of<std::remove_cvref_t<T>>::type;

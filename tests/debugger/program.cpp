@@ -223,7 +223,7 @@ int main(int, char** arguments) {
   generator<int> closed = simple();
   closed.set_name("closed");
   closed.close();
-  generator<int> on_loan = lent();
+  generator<int> on_loan = simple();  // replaced below, while delegated to
   generator<int> borrows = borrower(on_loan);
   generator<int> iterates = iterating();
   generator<int> large = roomy();
@@ -232,6 +232,8 @@ int main(int, char** arguments) {
   for (generator<int>* each : {&elsewhere, &started, &borrows, &iterates, &large, &suspended_chain}) {
     each->next();
   }
+  on_loan = lent();
+  borrows.next();
   std::vector<generator<int>> many;
   add_crowd(many, std::make_integer_sequence<int, 40>());
   for (generator<int>& each : many) {

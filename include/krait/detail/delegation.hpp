@@ -345,8 +345,12 @@ auto yielder<Yield, Send>::from(T&& iterator) ->
       Send* const sent = static_cast<Send*>(word);
       if (sent != nullptr && !detail::is_none(*sent)) {
         // As it is, or what an optional holds.
-        constexpr bool as_it_is = requires { iterator.send(std::move(*sent)); };
-        constexpr bool as_held = detail::is_optional<Send> && requires { iterator.send(std::move(**sent)); };
+        constexpr bool as_it_is = requires {
+          iterator.send(std::move(*sent));
+        };
+        constexpr bool as_held = detail::is_optional<Send> && requires {
+          iterator.send(std::move(**sent));
+        };
         if constexpr (as_it_is || as_held) {
           auto& value = detail::part_sent<as_it_is>(*sent);
           more = goes_on(

@@ -50,6 +50,13 @@ enum class stage : unsigned char {
   discarded  ///< ended without having started
 };
 
+/// What a frame that runs for an orphan has to do with its next `yield`.
+enum class eviction : unsigned char {
+  none,
+  due,    ///< raises generator_exit
+  raised  ///< has done so: leaves for good
+};
+
 /// Which of Python's three objects a frame is of. They differ in what their errors say, and in that a
 /// coroutine that has ended cannot be resumed.
 enum class kind : unsigned char { generator, coroutine, async_generator };
@@ -82,9 +89,8 @@ struct frame : context {
   bool owns_name = false;
   bool outcome_pending = false;  ///< ended, and nobody has been told yet
   bool orphaned = false;         ///< its generator was destroyed while it ran: frees itself at the end
-  bool evicted = false;          ///< runs for an orphan: its next `yield` is to raise generator_exit
-  bool exit_raised = false;      ///< evicted, and told so
-  bool discarded = false;        ///< its body was destroyed, or is being destroyed, without having started
+  detail::eviction eviction = eviction::none;
+  bool discarded = false;  ///< its body was destroyed, or is being destroyed, without having started
 
   /// `place`: for what is rarely used.
   explicit frame(void* place) noexcept : context(*::new (place) rarely_used) {}
@@ -116,7 +122,7 @@ struct frame : context {
   /// The same, also of an evicted frame.
   bool evicted_here() const noexcept {
     const auto* const sp = static_cast<const std::byte*>(current_stack_pointer());
-    return evicted && sp >= rest().memory.limit && sp < rest().memory.top();
+    return eviction != eviction::none && sp >= rest().memory.limit && sp < rest().memory.top();
   }
 
   /// "<generator object NAME at 0x...>", or coroutine, or async_generator

@@ -66,14 +66,17 @@ struct generator<Yield, Send, Return>::frame_with_body final : frame_type {
     detail::sanitizers_entered();
     auto& base = static_cast<detail::frame&>(reinterpret_cast<detail::context&>(caller));
     auto& self = static_cast<frame_with_body&>(static_cast<yielder<Yield, Send>&>(base));
-    detail::stage ended = detail::stage::discarded;
-    if (!self.discarded) [[likely]] {
-      self.stage = detail::stage::started;
-      ended = run(self);
-      self.outcome_pending = true;
+    if (self.discarded) [[unlikely]] {
+      end(self, detail::stage::discarded);
     }
+    self.stage = detail::stage::started;
+    end(self, run(self));
+  }
+
+  [[noreturn, gnu::always_inline]] static void end(frame_with_body& self, detail::stage ended) noexcept {
     self.body.~Body();
     self.stage = ended;
+    self.outcome_pending = true;
     detail::leave_for_good(self);
   }
 
@@ -185,7 +188,7 @@ template <class Yield, class Send, class Return>
 void generator<Yield, Send, Return>::drop_running(frame_type& self) noexcept {
   // From the frame that runs up to this one, nobody is to yield any more.
   for (detail::frame* inner = self.leaf;; inner = inner->rest().delegator) {
-    inner->evicted = true;
+    inner->eviction = detail::eviction::due;
     inner->room = 0;
     if (inner == &self) {
       break;
