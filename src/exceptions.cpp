@@ -69,6 +69,9 @@ std::string thrown_type_name(const std::type_info& type) {
 }  // namespace
 
 std::string describe(const std::exception_ptr& exception) {
+  if (exception == nullptr) {
+    return "a foreign exception";
+  }
   try {
     std::rethrow_exception(exception);
   } catch (const std::exception& e) {
@@ -84,6 +87,9 @@ std::string describe(const std::exception_ptr& exception) {
 void report_unraisable(std::exception_ptr exception, std::string message) noexcept {
   try {
     const unraisable_hook hook = the_hook().get();
+    if (exception == nullptr) {
+      exception = std::make_exception_ptr(runtime_error("a foreign exception"));
+    }
     const unraisable event{std::move(exception), std::move(message)};
     if (!hook) {
       write_to_stderr(event);

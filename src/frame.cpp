@@ -132,6 +132,11 @@ std::exception_ptr ignored_exit(const frame& self) {
   return made<runtime_error>(self, " ignored GeneratorExit");
 }
 
+std::exception_ptr raised_exception(const frame& self) noexcept {
+  const std::exception_ptr handled = std::current_exception();
+  return handled != nullptr ? handled : made<runtime_error>(self, " raised a foreign exception");
+}
+
 std::exception_ptr stop_iteration_escaped(const frame& self) noexcept {
   try {
     std::throw_with_nested(runtime_error(noun(self) + " raised StopIteration"));

@@ -128,7 +128,8 @@ unraisable_hook set_unraisable_hook(unraisable_hook hook);
 
 namespace detail {
 
-/// Reports `exception` to the unraisable hook. Never throws.
+/// Reports `exception` to the unraisable hook; for null, which is another language's, a runtime_error that
+/// says so. Never throws.
 void report_unraisable(std::exception_ptr exception, std::string message) noexcept;
 
 /// Is `exception`, which is not null, an Exception? Python: isinstance.

@@ -95,8 +95,8 @@ class [[nodiscard]] generator {
   /// Runs the body to the next `yield` and returns what that yields. Python: `next(g)`.
   ///
   /// Throws stop_iteration<Return> when the body returns (without a value if it had ended before); what
-  /// leaves the body; runtime_error if that is a stop_iteration; type_error, with nothing changed, at a
-  /// `yield` that cannot be sent None.
+  /// leaves the body; runtime_error if that is a stop_iteration or another language's exception; type_error,
+  /// with nothing changed, at a `yield` that cannot be sent None.
   [[gnu::always_inline]] Yield next() { return yielded(advance()); }
 
   /// Resumes the pending `yield`, which returns `value`. Python: `g.send(value)`.

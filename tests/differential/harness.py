@@ -704,16 +704,19 @@ def forget():
     trace_entries.clear()
 
 
-def run(source):
-    """Runs one program: Python source that defines its bodies, `slots` and `driver`."""
+def run(source, number_of_slots, finalizer_slot, driver):
+    """Runs one program: Python source that defines its bodies, and the operations of its driver, by name."""
     forget()
     defined = dict(NAMES)
     exec(compile(source, "program", "exec"), defined)
-    slots[:] = [None] * defined["slots"]
-    counters.update(generators=0, exceptions=0, finalizer=defined["finalizer"])
-    if counters["finalizer"] is not None:
+    slots[:] = [None] * number_of_slots
+    counters.update(generators=0, exceptions=0, finalizer=finalizer_slot)
+    if finalizer_slot is not None:
         sys.set_asyncgen_hooks(firstiter, finalizer)
-    for operation, *arguments in defined["driver"]:
+    for name, *arguments in driver:
+        operation = defined[name]
+        if operation is op_new:
+            arguments[1] = defined[f"d{arguments[1]}"]
         try:
             operation(*arguments)
         except BaseException as e:
@@ -732,7 +735,7 @@ def run(source):
 
 def run_batch(batch):
     """JSON to JSON: a list of programs to the list of their traces."""
-    traces = [run(source) for source in json.loads(batch)]
+    traces = [run(*program) for program in json.loads(batch)]
     counters["uncollected"] += len(traces)
     if counters["uncollected"] >= 250:
         counters["uncollected"] = 0

@@ -123,7 +123,7 @@ def check_backend(backend, options, search):
     survivors = 0
     for i, program in enumerate(programs):
         options.programs = {backend: program}
-        different = search(options, quiet=True)[0]
+        different = search(options, first_only=True)[0]
         if i == 0:
             if different:
                 print("krait itself differs from the oracle: first of all, ./dev oracle")
@@ -132,5 +132,5 @@ def check_backend(backend, options, search):
         name = MUTANTS[i - 1][0]
         print(f"{'caught' if different else 'SURVIVED'}: {name}", flush=True)
         survivors += not different
-    print(f"{backend}: {len(MUTANTS) - survivors} of {len(MUTANTS)} mutants caught within {options.count} programs of seed {options.seed}")
+    print(f"{backend}: {len(MUTANTS) - survivors} of {len(MUTANTS)} mutants caught within {options.count} programs of seed {options.seeds[0]}")
     return 1 if survivors else 0

@@ -14,7 +14,7 @@ import sys
 sys.path.insert(0, "tests/differential")
 import harness
 print(harness.run('''
-{source}'''))
+{}''', {}, {}, {}))
 """
 
 CPP = """\
@@ -223,7 +223,7 @@ class Body:
 
 
 def python(program):
-    return PYTHON.format(source=transpile(program))
+    return PYTHON.format(*transpile(program))
 
 
 def replay(program):

@@ -155,6 +155,7 @@ class Body:
 
 
 def transpile(program):
+    """The arguments of harness.run(). The driver is data: to compile is what costs most of a run."""
     lines = []
     kinds = program.get("kinds") or ["generator"] * len(program["defs"])
     for i, statements in enumerate(program["defs"]):
@@ -165,7 +166,5 @@ def transpile(program):
             lines.append(" if 0: yield")
         if kinds[i] == "awaitable":
             lines.append(f"d{i} = AG(d{i})")
-    lines.append(f"slots = {program['slots']}")
-    lines.append(f"finalizer = {program.get('finalizer')}")
-    lines.append("driver = [" + ", ".join(map(as_list, program["driver"])) + "]")
-    return "\n".join(lines) + "\n"
+    driver = [[OPERATIONS[kind], *arguments] for kind, *arguments in program["driver"]]
+    return "\n".join(lines) + "\n", program["slots"], program.get("finalizer"), driver

@@ -174,6 +174,10 @@ std::exception_ptr take_pending(frame& self);
 std::exception_ptr already_executing(const frame& self);
 std::exception_ptr ignored_exit(const frame& self);
 
+/// The exception being handled. C++ knows nothing of another language's, and calls it null: then
+/// "generator raised a foreign exception".
+std::exception_ptr raised_exception(const frame& self) noexcept;
+
 /// "generator raised StopIteration", caused by the exception being handled (PEP 479).
 std::exception_ptr stop_iteration_escaped(const frame& self) noexcept;
 

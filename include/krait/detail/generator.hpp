@@ -100,7 +100,7 @@ struct generator<Yield, Send, Return>::frame_with_body final : frame_type {
       detail::forced_unwind_reached_base(self);
 #endif
     } catch (...) {
-      self.rest().exception = std::current_exception();
+      self.rest().exception = detail::raised_exception(self);
     }
     return detail::stage::raised;
   }
