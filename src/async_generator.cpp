@@ -20,7 +20,9 @@ thread_local struct thread_hooks {
 
 }  // namespace
 
-async_generator_hooks set_asyncgen_hooks(async_generator_hooks wanted) {
+// A caller may be resumed by another thread between two calls: neither this nor current_asyncgen_hooks() is
+// to become a part of it.
+[[gnu::noinline]] async_generator_hooks set_asyncgen_hooks(async_generator_hooks wanted) {
   async_generator_hooks before = get_asyncgen_hooks();
   const bool none = !wanted.firstiter && !wanted.finalizer;
   if (!hooks_are_gone) {
@@ -36,7 +38,7 @@ async_generator_hooks get_asyncgen_hooks() {
 
 namespace detail {
 
-std::shared_ptr<const async_generator_hooks> current_asyncgen_hooks() {
+[[gnu::noinline]] std::shared_ptr<const async_generator_hooks> current_asyncgen_hooks() {
   return hooks_are_gone ? nullptr : hooks.set;
 }
 

@@ -12,6 +12,7 @@
 #include "debugger.hpp"
 #include "krait/generator.hpp"
 #include "krait/warnings.hpp"
+#include "sanitizers.hpp"
 #include "valgrind.hpp"
 
 namespace krait {
@@ -204,6 +205,7 @@ void enlist_at(frame& self, const stack_source& source) {
   }
   const std::lock_guard lock(foreign_mutex);
   foreign_frame& entry = foreign()[&self];
+  sanitizers::add_root(self.rest().memory.limit, self.rest().memory.size);
   entry = {&self, foreign_frames, &foreign_frames, valgrind::know_stack(self.rest().memory)};
   if (entry.next != nullptr) {
     entry.next->link = &entry.next;
@@ -220,6 +222,7 @@ void delist_from(frame& self, const stack_source& source) noexcept {
   const auto found = foreign().find(&self);
   const foreign_frame& entry = found->second;
   valgrind::forget_stack(entry.stack);
+  sanitizers::remove_root(self.rest().memory.limit, self.rest().memory.size);
   *entry.link = entry.next;
   if (entry.next != nullptr) {
     entry.next->link = entry.link;
@@ -233,6 +236,32 @@ stack allocate_stack_from(stack_source& source) {
     valgrind::reuse_stack(memory);
   }
   return memory;
+}
+
+namespace {
+
+/// Looks at frames that another thread may be destroying, and at what is left of them.
+[[gnu::no_sanitize_address]] void show_stack_that_waits_for(const frame& self) noexcept {
+  if (self.stage == stage::started && self.own.resume_at == nullptr) {
+    const stack_identity& resumer = self.identities->caller;
+    sanitizers::add_root(resumer.bottom, resumer.size);
+  }
+}
+
+}  // namespace
+
+void show_waiting_stacks() noexcept {
+  for_each_pooled_stack(
+      [](std::byte* top, void*) {
+        if (const frame* self = __atomic_load_n(&resident_above(top), __ATOMIC_ACQUIRE)) {
+          show_stack_that_waits_for(*self);
+        }
+      },
+      nullptr);
+  const std::lock_guard lock(foreign_mutex);
+  for (const foreign_frame* each = foreign_frames; each != nullptr; each = each->next) {
+    show_stack_that_waits_for(*each->self);
+  }
 }
 
 }  // namespace detail

@@ -31,6 +31,7 @@
 #include "arena.hpp"
 #include "krait/exceptions.hpp"
 #include "overflow.hpp"
+#include "sanitizers.hpp"
 #include "valgrind.hpp"
 
 #ifndef MADV_GUARD_INSTALL
@@ -187,6 +188,7 @@ class stack_pool::implementation {
         for (std::size_t slot = 0; slot < each->used; ++slot) {
           valgrind::forget_stack(valgrind_id(each->stack_in(slot)));
         }
+        sanitizers::allow(each->base, size);
         ::munmap(__atomic_exchange_n(&each->base, nullptr, __ATOMIC_RELAXED), size);
       }
     }
@@ -207,6 +209,8 @@ class stack_pool::implementation {
     } else {
       memory = cut();
     }
+    sanitizers::allow(memory.limit, memory.size);
+    sanitizers::add_root(memory.limit, memory.size);
     ++in_use_;
     return memory;
   }
@@ -229,6 +233,12 @@ class stack_pool::implementation {
   /// `count` stacks, linked.
   void put(node* first, node* last, std::size_t count) noexcept {
     last->next = nullptr;
+    if (sanitizers::watching()) {
+      for (const node* one = first; one != nullptr; one = one->next) {
+        sanitizers::remove_root(one->memory.limit, one->memory.size);
+        sanitizers::forbid(one->memory.limit, one->memory.size - sizeof(node));
+      }
+    }
     if (idle_.load(std::memory_order_relaxed) + count > idle_untrimmed) {
       for (const node* one = first; one != nullptr; one = one->next) {
         trim(one->memory);
@@ -295,7 +305,7 @@ constexpr unsigned magazine_size = 32;
 struct magazine {
   node* first = nullptr;
   unsigned count = 0;
-  enum : unsigned char { untouched, open, closed } state = untouched;
+  enum : unsigned char { untouched, open, closed } state = untouched;  // closed: to be passed by
   signal_stack for_signals;
 
   void empty_down_to(unsigned rest) noexcept {
@@ -349,7 +359,8 @@ bool open_magazine() noexcept {
     if (!ends.known || ::pthread_setspecific(ends.key, &mine) != 0) {
       mine.state = magazine::closed;
     } else {
-      mine.state = magazine::open;
+      // A sanitizer is told by the depot, which each stack then has to pass.
+      mine.state = sanitizers::watching() ? magazine::closed : magazine::open;
       mine.for_signals.install();
     }
   }

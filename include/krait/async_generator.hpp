@@ -31,6 +31,8 @@
 
 namespace krait {
 
+// What hooks are given is told apart by its type, in other shared objects, too.
+#pragma GCC visibility push(default)
 /// An async_generator of any type, as hooks see it: `aclose<DriverYield, DriverSend>(object)` closes it.
 /// Who wants to remember it keeps its weak_from_this().
 class async_generator_object : public std::enable_shared_from_this<async_generator_object> {
@@ -44,6 +46,7 @@ class async_generator_object : public std::enable_shared_from_this<async_generat
   /// "<async_generator object NAME at 0x...>".
   virtual std::string repr() const = 0;
 };
+#pragma GCC visibility pop
 
 /// What an event loop wants to know of asynchronous generators. Each generator remembers those that
 /// were set in the thread where its first operation was made.
@@ -92,12 +95,14 @@ void finalize(const async_generator_hooks& hooks, std::shared_ptr<async_generato
 
 inline namespace KRAIT_BACKEND {
 
+#pragma GCC visibility push(default)
 /// An async_generator of any items.
 template <class DriverYield, class DriverSend>
 class driven_async_generator_object : public async_generator_object {
  public:
   virtual coroutine<DriverYield, DriverSend> closing() = 0;
 };
+#pragma GCC visibility pop
 
 }  // namespace KRAIT_BACKEND
 
@@ -268,6 +273,7 @@ class [[nodiscard]] async_generator {
     }
   };
 
+#pragma GCC visibility push(default)
   struct object final : detail::driven_async_generator_object<DriverYield, DriverSend> {
     template <class Body>
     object(Body&& callable, const char* name)
@@ -288,6 +294,7 @@ class [[nodiscard]] async_generator {
     bool running = false;   ///< an operation is in flight
     bool ended = false;     ///< was to be closed by an aclose(), though the body may have ignored it
   };
+#pragma GCC visibility pop
 
   explicit async_generator(std::shared_ptr<object> taken) noexcept : object_(std::move(taken)) {}
 

@@ -34,11 +34,6 @@
 
 namespace krait::detail {
 
-struct stack_identities {
-  stack_identity caller;
-  stack_identity own;
-};
-
 /// Two flows of control, of which one has been left: the coroutine (`own`) or, while that runs, its resumer
 /// (`caller`). own.resume_at is null while there is nothing to resume: the coroutine runs or has finished.
 ///
@@ -79,10 +74,13 @@ template <side save, side load>
   return back;
 }
 
-/// The rare case: this stack is left inside a handler, or while it unwinds.
+/// The rare case: this stack is left inside a handler, or while it unwinds. Hidden: another module's would
+/// find the exception state for that module only.
 template <side save, side load>
-[[gnu::noinline, gnu::cold]] arrival jump_with_exceptions(context& from, context& to, void* target,
-                                                          void* word) noexcept {
+[[gnu::noinline, gnu::cold, gnu::visibility("hidden")]] arrival jump_with_exceptions(context& from,
+                                                                                     context& to,
+                                                                                     void* target,
+                                                                                     void* word) noexcept {
   const exception_state mine = set_exceptions_aside();
   const arrival back = announced_jump<save, load>(from, to, target, word);
   put_exceptions_back(mine);
@@ -149,7 +147,7 @@ template <side save, side load>
 inline void* prepare(context& self, const stack& memory, void* top, void (*entry)(registers&)) noexcept {
   prepare(self.own, self.caller, top, static_cast<std::size_t>(static_cast<std::byte*>(top) - memory.limit),
           entry);
-  return sanitizers_acquire(memory, self.identities->own);
+  return sanitizers_acquire(memory, *self.identities);
 }
 
 }  // namespace KRAIT_BACKEND

@@ -13,6 +13,10 @@
 
 namespace krait {
 
+// Of default visibility, whatever a program is compiled with: an exception is caught by its type in another
+// shared object, too, and for that the two must have one description of the type.
+#pragma GCC visibility push(default)
+
 /// Raised by `next`, `send` and `throw_` when the body has returned. Python: StopIteration.
 ///
 /// `stop_iteration<R>` carries the value that the body returned and derives from `stop_iteration<>`,
@@ -110,6 +114,8 @@ class attribute_error : public std::logic_error {
  public:
   using std::logic_error::logic_error;
 };
+
+#pragma GCC visibility pop
 
 /// An exception that had nowhere to go: raised while a destructor was closing a generator.
 struct unraisable {

@@ -15,5 +15,6 @@
 #include "krait/generator.hpp"
 #include "krait/stack.hpp"
 #include "krait/step.hpp"
+#include "krait/this_thread.hpp"
 #include "krait/warnings.hpp"
 #include "krait/yielder.hpp"

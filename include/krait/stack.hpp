@@ -22,6 +22,9 @@ struct stack_options {
   friend bool operator==(const stack_options&, const stack_options&) = default;
 };
 
+// Told apart by their types, in other shared objects, too.
+#pragma GCC visibility push(default)
+
 /// Where stacks come from, for those who want their own: `generator(std::allocator_arg, source, body)`.
 /// The source must outlive every generator made with it.
 class stack_source {
@@ -70,6 +73,8 @@ class stack_pool final : public stack_source {
  private:
   implementation* const self_;
 };
+
+#pragma GCC visibility pop
 
 /// How guards are made on this machine: "MADV_GUARD_INSTALL" or "mprotect".
 const char* guard_method() noexcept;

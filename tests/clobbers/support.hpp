@@ -112,8 +112,9 @@ class flow : public layer::context {
 };
 
 inline flow& entered(layer::registers& caller) noexcept {
-  layer::sanitizers_entered();
-  return static_cast<flow&>(reinterpret_cast<layer::context&>(caller));
+  auto& self = static_cast<flow&>(reinterpret_cast<layer::context&>(caller));
+  layer::sanitizers_entered(*self.identities);
+  return self;
 }
 
 [[gnu::always_inline]] inline void bare_resume(layer::context& self) noexcept {

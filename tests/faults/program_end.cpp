@@ -5,8 +5,10 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <optional>
 #include <stdexcept>
+#include <string>
 #include <thread>
 
 #include <krait/krait.hpp>
@@ -62,6 +64,23 @@ const scenario exits_inside("exit inside a body", [] {
   return g.next();
 });
 
+/// What waits for the body owns something, of which nobody else knows.
+const scenario exits_while_owning("exit inside bodies, while their resumers own memory", [] {
+  krait::generator<int> outer = [](auto& yield) {
+    krait::generator<int> inner = [](auto& deeper) {
+      deeper(1);
+      std::exit(5);
+    };
+    const auto owned = std::make_unique<std::string>(1000, 'x');
+    for (int item : inner) {
+      yield(item + static_cast<int>(owned->size()) / 1000);
+    }
+  };
+  const auto owned = std::make_unique<std::string>(1000, 'x');
+  outer.next();
+  return outer.next() + static_cast<int>(owned->size());
+});
+
 /// Destroyed at the end of the program while its body runs, as that has called exit().
 const scenario running_at_exit("running at exit", [] {
   static std::optional<krait::generator<int>> g;
@@ -107,6 +126,12 @@ TEST_CASE("exit() inside a body ends the program in order") {
   const ending end = exits_inside.run();
   CHECK(end.status.exited_with(3));
   CHECK(end.text == "resumed late static ");
+}
+
+TEST_CASE("exit() inside a body is no leak of what its resumers own") {
+  const ending end = exits_while_owning.run();
+  CHECK(end.status.exited_with(5));
+  CHECK(end.text == "");
 }
 
 TEST_CASE("a generator that is destroyed at exit while it runs says so, and the program ends") {

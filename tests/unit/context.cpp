@@ -42,8 +42,8 @@ class flow : public layer::context {
 
  private:
   static void enter(layer::registers& caller) {
-    layer::sanitizers_entered();
     flow& self = static_cast<flow&>(reinterpret_cast<layer::context&>(caller));
+    layer::sanitizers_entered(*self.identities);
     const ending how = self.body_(self);
     if (how.heir != nullptr) {
       layer::finish_into(self, *how.heir, how.word);

@@ -3,9 +3,12 @@
 
 #include <cerrno>
 #include <exception>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <krait/detail/shadow_stack.hpp>
@@ -14,8 +17,8 @@
 #include "probes.hpp"
 
 // A generator is resumed by one thread after the other. What belongs to the thread (errno, thread_local
-// variables, the exceptions being handled) is asked for through functions that are not inlined, as the guide
-// tells users to do: within one function, compilers take its address for constant.
+// variables, the exceptions being handled) is asked for through on_this_thread(), as the guide tells users to
+// do.
 
 namespace {
 
@@ -23,17 +26,14 @@ using krait::generator;
 
 thread_local int mark = 0;
 
-[[gnu::noinline]] int mark_of_this_thread() {
-  asm volatile("" ::: "memory");
-  return mark;
+int mark_of_this_thread() {
+  return krait::on_this_thread([] { return mark; });
 }
-[[gnu::noinline]] void set_errno(int value) {
-  asm volatile("" ::: "memory");
-  errno = value;
+void set_errno(int value) {
+  krait::on_this_thread([value] { errno = value; });
 }
-[[gnu::noinline]] int get_errno() {
-  asm volatile("" ::: "memory");
-  return errno;
+int get_errno() {
+  return krait::on_this_thread([] { return errno; });
 }
 
 /// Calls `function` on a thread of its own whose mark is `number`.
@@ -78,6 +78,87 @@ TEST_CASE("errno is that of the thread that runs the body, and a switch leaves i
     });
   }
   CHECK(get_errno() == -1);
+}
+
+namespace {
+
+/// What a body may ask for of its thread. Each is asked twice by one function, on two threads, and twice on
+/// one.
+template <class Asked>
+void check_asked_anew(Asked asked) {
+  using answer = std::decay_t<decltype(asked())>;
+  generator<answer> g = [asked](auto& yield) {
+    for (int i = 0; i < 2; ++i) {
+      yield(krait::on_this_thread(asked));
+      yield(krait::on_this_thread(asked));
+      yield(krait::on_this_thread(asked));
+    }
+  };
+  for (int i = 0; i < 3; ++i) {
+    const answer here = asked();
+    CHECK(g.next() == here);
+    on_thread(1, [&] {
+      const answer there = asked();
+      CHECK(there != here);
+      CHECK(g.next() == there);
+    });
+  }
+}
+
+}  // namespace
+
+TEST_CASE("on_this_thread: what belongs to a thread is that of the thread which runs the body") {
+  check_asked_anew([] { return &mark; });
+  check_asked_anew([] { return &errno; });
+  check_asked_anew([] { return std::this_thread::get_id(); });
+}
+
+TEST_CASE("on_this_thread hands on what the function returns, and throws") {
+  int variable = 1;
+  int& same = krait::on_this_thread([&]() -> int& { return variable; });
+  CHECK(&same == &variable);
+  CHECK(*krait::on_this_thread([own = std::make_unique<int>(2)]() mutable { return std::move(own); }) == 2);
+  CHECK_THROWS_AS(krait::on_this_thread([] { throw std::runtime_error(""); }), std::runtime_error);
+}
+
+#if defined(__OPTIMIZE__)
+TEST_CASE("without on_this_thread, a body may go on with what belongs to another thread") {
+  generator<int*> g = [](auto& yield) {
+    yield(&errno);
+    yield(&errno);
+  };
+  int* const here = g.next();
+  CHECK(here == &errno);
+  on_thread(1, [&] {
+    CHECK(&errno != here);
+    CHECK(g.next() == here);  // if this fails, the compiler has become careful
+  });
+}
+#endif
+
+TEST_CASE("an event loop's hooks are those of the thread that asks") {
+  const auto count_in = [](int& calls) { krait::set_asyncgen_hooks({nullptr, [&calls](auto) { ++calls; }}); };
+  generator<int> g = [](auto& yield) {
+    for (;;) {
+      krait::get_asyncgen_hooks().finalizer(nullptr);
+      yield(0);
+      krait::get_asyncgen_hooks().finalizer(nullptr);
+      yield(0);
+    }
+  };
+  int calls_here = 0;
+  count_in(calls_here);
+  for (int i = 1; i <= 10; ++i) {
+    g.next();
+    CHECK(calls_here == i);
+    on_thread(i, [&] {
+      int calls_there = 0;
+      count_in(calls_there);
+      g.next();
+      CHECK(calls_there == 1);
+    });
+  }
+  krait::set_asyncgen_hooks({});
 }
 
 TEST_CASE(

@@ -16,6 +16,9 @@
 // The words' address is the thread's. It must be fetched anew after each switch, but compilers take both
 // `__cxa_get_globals` and the address of a thread_local for constant within a function. Hence the assembly
 // in machine.hpp, and functions that are never inlined in src/exception_state.cpp.
+//
+// Frameworks that keep these words for each task of theirs define `__cxa_get_globals` themselves. There the
+// address is not even the thread's, so it is not kept, and each switch asks for it.
 
 #include <cstdint>
 
@@ -32,10 +35,10 @@ struct exception_state {
 };
 
 /// Takes this thread's exception state away, leaving none.
-exception_state set_exceptions_aside() noexcept;
+[[gnu::visibility("hidden")]] exception_state set_exceptions_aside() noexcept;
 
 /// Gives this thread the state that set_exceptions_aside() took, perhaps from another thread.
-void put_exceptions_back(exception_state state) noexcept;
+[[gnu::visibility("hidden")]] void put_exceptions_back(exception_state state) noexcept;
 
 /// Is there anything on this thread that a switch would mix up?
 [[gnu::always_inline]] inline bool exceptions_active() noexcept {

@@ -63,8 +63,8 @@ struct generator<Yield, Send, Return>::frame_with_body final : frame_type {
   ~frame_with_body() {}
 
   static void enter(detail::registers& caller) noexcept {
-    detail::sanitizers_entered();
     auto& base = static_cast<detail::frame&>(reinterpret_cast<detail::context&>(caller));
+    detail::sanitizers_entered(*base.identities);
     auto& self = static_cast<frame_with_body&>(static_cast<yielder<Yield, Send>&>(base));
     if (self.discarded) [[unlikely]] {
       end(self, detail::stage::discarded);

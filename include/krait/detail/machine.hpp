@@ -34,11 +34,12 @@ namespace krait::detail {
 
 struct exception_state;
 
-/// Where the calling thread's exception state is (src/exception_state.cpp). Slow.
-exception_state* find_exception_state() noexcept;
+/// Where the calling thread's exception state is (src/exception_state.cpp). Slow. Hidden, as is the variable
+/// that it sets: where several modules of a process have krait in them, each has a pair of its own.
+[[gnu::visibility("hidden")]] exception_state* find_exception_state() noexcept;
 
-/// The same, from the thread-local variable krait_exception_state; until that has been set, something that
-/// seems to be active.
+/// The same, from the thread-local variable krait_exception_state; until that has been set, or where it
+/// cannot be kept, something that seems to be active.
 [[gnu::always_inline]] inline exception_state* current_exception_state() noexcept {
 #if defined(__x86_64__) && defined(__LP64__) && defined(__ELF__)
   exception_state* state;

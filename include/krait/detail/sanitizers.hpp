@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// What AddressSanitizer, LeakSanitizer and ThreadSanitizer must be told about stacks. All of it is in
-// headers, so that a program built with a sanitizer is served by a krait library built without one.
+// What AddressSanitizer and ThreadSanitizer must be told about switches. All of it is in headers, so that a
+// program built with a sanitizer is served by a krait library built without one. (Of the memory that stacks
+// are made of, AddressSanitizer and LeakSanitizer are told by the library: src/sanitizers.hpp.)
 
 #include <cstddef>
+#include <cstdlib>
 
 #include "krait/stack.hpp"
 
@@ -27,7 +29,6 @@
 #if defined(KRAIT_ASAN)
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
-#include <sanitizer/lsan_interface.h>
 #endif
 #if defined(KRAIT_TSAN)
 #include <sanitizer/tsan_interface.h>
@@ -41,31 +42,38 @@ struct stack_identity {
   const void* bottom;
   std::size_t size;
   void* fiber;
+  stack_identity** left;  ///< where who waits there will look, when continued, for the stack left meanwhile
 
 #if defined(KRAIT_ASAN) || defined(KRAIT_TSAN)
-  stack_identity() noexcept : bottom(nullptr), size(0), fiber(nullptr) {}
+  stack_identity() noexcept : bottom(nullptr), size(0), fiber(nullptr), left(nullptr) {}
 #else
   stack_identity() noexcept {}
 #endif
 };
 
+struct stack_identities {
+  stack_identity caller;
+  stack_identity own;
+  stack_identity* left_at_start;  ///< where `own.left` points before there is anybody to wait
+};
+
+// Only who arrives on a stack is told the bounds of the one that was left, and they belong into the identity
+// that the leaver knows. Which that is, it writes where the arriver will look: beside the arriver's
+// variables, or into left_at_start. A thread_local would not do: compilers take its address for constant
+// although a switch may change the thread, and each shared object might have its own.
+
 #if defined(KRAIT_ASAN)
-// The stack that was just left learns its bounds from the one that is entered, the only one to be told them.
-// Reached through functions, as the thread may have changed over a switch.
-[[gnu::noinline]] inline stack_identity*& stack_being_left() noexcept {
-  static thread_local stack_identity* identity;
-  return identity;
+inline void sanitizers_arrived(void* fake_stack, stack_identity* left) noexcept {
+  stack_identity nobody;
+  left = left != nullptr ? left : &nobody;
+  __sanitizer_finish_switch_fiber(fake_stack, &left->bottom, &left->size);
 }
 #endif
 
 /// First thing on a stack that is entered for the first time.
-inline void sanitizers_entered(void* fake_stack = nullptr) noexcept {
+inline void sanitizers_entered([[maybe_unused]] const stack_identities& known) noexcept {
 #if defined(KRAIT_ASAN)
-  stack_identity ignored;
-  stack_identity* const left = stack_being_left() != nullptr ? stack_being_left() : &ignored;
-  __sanitizer_finish_switch_fiber(fake_stack, &left->bottom, &left->size);
-#else
-  static_cast<void>(fake_stack);
+  sanitizers_arrived(nullptr, known.left_at_start);
 #endif
 }
 
@@ -76,7 +84,10 @@ class switch_announcement {
   [[gnu::always_inline]] switch_announcement([[maybe_unused]] stack_identity* from,
                                              [[maybe_unused]] const stack_identity& to) noexcept {
 #if defined(KRAIT_ASAN)
-    stack_being_left() = from;
+    *to.left = from;
+    if (from != nullptr) {
+      from->left = &left_;
+    }
     __sanitizer_start_switch_fiber(from != nullptr ? &fake_stack_ : nullptr, to.bottom, to.size);
 #endif
 #if defined(KRAIT_TSAN)
@@ -89,28 +100,35 @@ class switch_announcement {
 
   [[gnu::always_inline]] void returned() noexcept {
 #if defined(KRAIT_ASAN)
-    sanitizers_entered(fake_stack_);
+    sanitizers_arrived(fake_stack_, left_);
 #endif
   }
 
 #if defined(KRAIT_ASAN)
  private:
   void* fake_stack_ = nullptr;
+  stack_identity* left_ = nullptr;
 #endif
 };
 
+/// To LeakSanitizer, a thread has one stack: that which it runs on. Shows it those where bodies' resumers
+/// wait, for when the program is ended by a body.
+void show_waiting_stacks() noexcept;
+
 /// A stack comes into use, perhaps not for the first time. Returns ThreadSanitizer's fiber.
 inline void* sanitizers_acquire([[maybe_unused]] const stack& memory,
-                                [[maybe_unused]] stack_identity& identity) noexcept {
+                                [[maybe_unused]] stack_identities& known) noexcept {
 #if defined(KRAIT_ASAN)
-  identity.bottom = memory.limit;
-  identity.size = memory.size;
+  known.own.bottom = memory.limit;
+  known.own.size = memory.size;
+  known.own.left = &known.left_at_start;
   __asan_unpoison_memory_region(memory.limit, memory.size);
-  __lsan_register_root_region(memory.limit, memory.size);
+  static const bool remembered = std::atexit([] { show_waiting_stacks(); }) == 0;
+  static_cast<void>(remembered);
 #endif
 #if defined(KRAIT_TSAN)
-  identity.fiber = __tsan_create_fiber(0);
-  return identity.fiber;
+  known.own.fiber = __tsan_create_fiber(0);
+  return known.own.fiber;
 #else
   return nullptr;
 #endif
@@ -128,7 +146,6 @@ inline void sanitizers_inherit([[maybe_unused]] stack_identity& heir,
 inline void sanitizers_release([[maybe_unused]] const stack& memory, [[maybe_unused]] void* fiber) noexcept {
 #if defined(KRAIT_ASAN)
   __asan_unpoison_memory_region(memory.limit, memory.size);
-  __lsan_unregister_root_region(memory.limit, memory.size);
 #endif
 #if defined(KRAIT_TSAN)
   __tsan_destroy_fiber(fiber);
