@@ -28,7 +28,7 @@ detail::hook<unraisable_hook>& the_hook() {
 }
 
 void write_to_stderr(const unraisable& event) {
-  const std::string text = event.message + ":\n" + detail::describe(event.exception) + "\n";
+  const std::string text = event.message + ":\n" + describe(event.exception) + "\n";
   std::fputs(text.c_str(), stderr);
 }
 
@@ -63,19 +63,6 @@ std::string thrown_type_name(const std::type_info& type) {
 
 }  // namespace
 
-std::string describe(const std::exception_ptr& exception) {
-  try {
-    std::rethrow_exception(exception);
-  } catch (const std::exception& e) {
-    return thrown_type_name(typeid(e)) + ": " + e.what();
-  } catch (const generator_exit& e) {
-    return thrown_type_name(typeid(e)) + ": " + e.what();
-  } catch (...) {
-    const std::type_info* const type = abi::__cxa_current_exception_type();
-    return type != nullptr ? thrown_type_name(*type) : "a foreign exception";
-  }
-}
-
 void report_unraisable(std::exception_ptr exception, std::string message) noexcept {
   try {
     const unraisable_hook hook = the_hook().get();
@@ -95,4 +82,21 @@ void report_unraisable(std::exception_ptr exception, std::string message) noexce
 }
 
 }  // namespace detail
+
+std::string describe(const std::exception_ptr& exception) {
+  if (exception == nullptr) {
+    return "None";
+  }
+  try {
+    std::rethrow_exception(exception);
+  } catch (const std::exception& e) {
+    return detail::thrown_type_name(typeid(e)) + ": " + e.what();
+  } catch (const generator_exit& e) {
+    return detail::thrown_type_name(typeid(e)) + ": " + e.what();
+  } catch (...) {
+    const std::type_info* const type = abi::__cxa_current_exception_type();
+    return type != nullptr ? detail::thrown_type_name(*type) : "a foreign exception";
+  }
+}
+
 }  // namespace krait
