@@ -28,7 +28,8 @@ detail::hook<unraisable_hook>& the_hook() {
 }
 
 void write_to_stderr(const unraisable& event) {
-  const std::string text = event.message + ":\n" + detail::describe(event.exception) + "\n";
+  const std::string what = event.exception == nullptr ? "a foreign exception" : describe(event.exception);
+  const std::string text = event.message + ":\n" + what + "\n";
   std::fputs(text.c_str(), stderr);
 }
 
@@ -48,8 +49,8 @@ std::string type_name(const std::type_info& type) {
 }
 
 void throw_value_does_not_convert(const std::type_info& from, const std::type_info& to) {
-  throw type_error("the value of a StopIteration is of type '" + type_name(from) + "', which does not convert to '" +
-                   type_name(to) + "'");
+  throw type_error("the value of a StopIteration is of type '" + type_name(from) +
+                   "', which does not convert to '" + type_name(to) + "'");
 }
 
 namespace {
@@ -67,22 +68,6 @@ std::string thrown_type_name(const std::type_info& type) {
 }
 
 }  // namespace
-
-std::string describe(const std::exception_ptr& exception) {
-  if (exception == nullptr) {
-    return "a foreign exception";
-  }
-  try {
-    std::rethrow_exception(exception);
-  } catch (const std::exception& e) {
-    return thrown_type_name(typeid(e)) + ": " + e.what();
-  } catch (const generator_exit& e) {
-    return thrown_type_name(typeid(e)) + ": " + e.what();
-  } catch (...) {
-    const std::type_info* const type = abi::__cxa_current_exception_type();
-    return type != nullptr ? thrown_type_name(*type) : "a foreign exception";
-  }
-}
 
 void report_unraisable(std::exception_ptr exception, std::string message) noexcept {
   try {
@@ -106,4 +91,21 @@ void report_unraisable(std::exception_ptr exception, std::string message) noexce
 }
 
 }  // namespace detail
+
+std::string describe(const std::exception_ptr& exception) {
+  if (exception == nullptr) {
+    return "None";
+  }
+  try {
+    std::rethrow_exception(exception);
+  } catch (const std::exception& e) {
+    return detail::thrown_type_name(typeid(e)) + ": " + e.what();
+  } catch (const generator_exit& e) {
+    return detail::thrown_type_name(typeid(e)) + ": " + e.what();
+  } catch (...) {
+    const std::type_info* const type = abi::__cxa_current_exception_type();
+    return type != nullptr ? detail::thrown_type_name(*type) : "a foreign exception";
+  }
+}
+
 }  // namespace krait

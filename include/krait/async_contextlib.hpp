@@ -70,8 +70,8 @@ auto async_with(Awaiter& co, Manager&& manager, Body&& body) {
 
 inline namespace KRAIT_BACKEND {
 
-/// A manager made from an asynchronous generator that yields once, as contextmanager from a generator.
-/// Python: contextlib.asynccontextmanager.
+/// A manager made from an asynchronous generator that yields once, as contextmanager from a generator; Exit
+/// is what aexit() gives once awaited. Python: contextlib.asynccontextmanager.
 ///
 ///     krait::asynccontextmanager<connection*, message> connect(std::string address) {
 ///       return [address](auto& co) {
@@ -81,11 +81,15 @@ inline namespace KRAIT_BACKEND {
 ///         co.await(made.goodbye());
 ///       };
 ///     }
-template <class T, class DriverYield = void, class DriverSend = void>
+template <class T, class DriverYield = void, class DriverSend = void, class Exit = bool>
 class [[nodiscard]] asynccontextmanager {
+  static_assert(std::same_as<Exit, bool> || std::is_void_v<Exit>,
+                "asynccontextmanager: its aexit gives bool or, if its body never swallows exceptions, void");
+  using handle = async_yielder<T, void, DriverYield, DriverSend>;
+
  public:
   /// Throws what making a generator throws.
-  template <detail::body_of<async_yielder<T, void, DriverYield, DriverSend>, void> Body>
+  template <detail::body_of<handle, void> Body>
   asynccontextmanager(Body&& body,  // NOLINT(google-explicit-constructor)
                       const char* name = __builtin_FUNCTION())
       : generator_(std::forward<Body>(body), name) {}
@@ -111,8 +115,8 @@ class [[nodiscard]] asynccontextmanager {
 
   /// Awaited, runs the body to its end. Returns and throws as contextmanager::exit(), and what making a
   /// coroutine throws.
-  coroutine<DriverYield, DriverSend, bool> aexit(std::exception_ptr exception) {
-    return [this, exception = std::move(exception)](auto& co) {
+  coroutine<DriverYield, DriverSend, Exit> aexit(std::exception_ptr exception) {
+    return [this, exception = std::move(exception)](auto& co) -> Exit {
       try {
         if (exception == nullptr) {
           co.await(generator_.anext());
@@ -120,12 +124,14 @@ class [[nodiscard]] asynccontextmanager {
           co.await(generator_.athrow(exception));
         }
       } catch (const stop_async_iteration&) {
-        return exception != nullptr && std::current_exception() != exception;
+        return exception != nullptr && std::current_exception() != exception
+                   ? detail::swallowed<Exit>(exception)
+                   : Exit();
       } catch (...) {
         if (!detail::came_back<stop_iteration<>, stop_async_iteration>(exception)) {
           throw;
         }
-        return false;
+        return Exit();
       }
       co.await(generator_.aclose());
       throw runtime_error(exception == nullptr ? "generator didn't stop"
@@ -134,6 +140,10 @@ class [[nodiscard]] asynccontextmanager {
   }
 
  private:
+  template <detail::misfit<handle, void> Body>
+  asynccontextmanager(Body&& body, const char* = "")  // NOLINT(google-explicit-constructor)
+      : asynccontextmanager(detail::refused<asynccontextmanager, handle, void, Body>(body)) {}
+
   async_generator<T, void, DriverYield, DriverSend> generator_;
 };
 

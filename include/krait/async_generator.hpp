@@ -255,6 +255,10 @@ class [[nodiscard]] async_generator {
   std::string repr() const { return checked()->body.repr(); }
 
  private:
+  template <detail::misfit<handle, void> Body>
+  async_generator(Body&& body, const char* = "")  // NOLINT(google-explicit-constructor)
+      : async_generator(detail::refused<async_generator, handle, void, Body>(body)) {}
+
   template <class, detail::async_method>
   friend class async_operation;
 
@@ -792,14 +796,19 @@ class async_range {
   async_range(Awaiter& co, Iterable&& iterable) : co_(&co), iterable_(kept(iterable)) {}
 
   class iterator {
+    using stored_type = std::conditional_t<by_reference, async_iterator*, async_iterator>;
+
    public:
     using iterator_concept = std::input_iterator_tag;
     using value_type = std::remove_cvref_t<item_type>;
     using reference = std::remove_reference_t<item_type>&;
     using difference_type = std::ptrdiff_t;
 
+    /// Of no iterable, and at its end: for views that make their iterators before they have one.
+    iterator() requires std::default_initializable<stored_type>
+    = default;
     iterator(Awaiter& co, std::remove_reference_t<Iterable>& iterable)
-        : co_(&co), iterator_(begin(iterable)) {}
+        : co_(&co), iterator_(begin(iterable)), due_(true) {}
 
     reference operator*() const {
       fetch_if_due();
@@ -818,8 +827,6 @@ class async_range {
     }
 
    private:
-    using stored_type = std::conditional_t<by_reference, async_iterator*, async_iterator>;
-
     static stored_type begin(std::remove_reference_t<Iterable>& iterable) {
       if constexpr (by_reference) {
         return std::addressof(iterable.aiter());
@@ -857,10 +864,10 @@ class async_range {
       }
     }
 
-    Awaiter* co_;
-    mutable stored_type iterator_;
+    Awaiter* co_ = nullptr;
+    mutable stored_type iterator_{};
     mutable slot_type item_{};
-    mutable bool due_ = true;
+    mutable bool due_ = false;
   };
 
   iterator begin() {

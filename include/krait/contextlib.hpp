@@ -75,6 +75,21 @@ bool came_back(const std::exception_ptr& exception) {
   }
 }
 
+/// What the exit of a manager made from a generator returns whose body has swallowed `exception`.
+template <class Exit>
+Exit swallowed(const std::exception_ptr& exception) {
+  if constexpr (!std::is_void_v<Exit>) {
+    return true;
+  } else if (!is_generator_exit(exception)) {
+    try {
+      std::rethrow_exception(exception);
+    } catch (...) {
+      std::throw_with_nested(
+          runtime_error("generator swallowed an exception, and its manager's Exit is void"));
+    }
+  }
+}
+
 /// Calls `manager.exit`; was the exception swallowed?
 template <class Manager>
 bool exit_from(Manager& manager, std::exception_ptr exception) {
@@ -226,6 +241,28 @@ auto with(Manager&& manager, Body&& body) {
   }
 }
 
+namespace detail {
+
+template <class Cleanup>
+struct cleaning_up {
+  void enter() noexcept {}
+  void exit(const std::exception_ptr&) { static_cast<void>(std::invoke(cleanup)); }
+  Cleanup& cleanup;
+};
+
+}  // namespace detail
+
+/// Calls `body()`, then `cleanup()`, however the body was left; both may yield, wait or raise, as anywhere.
+/// Python: `try: ... finally: ...`.
+///
+/// Returns what the body returns. Throws what leaves the body or the cleanup; what leaves that takes the
+/// place of the body's exception, in whose handler it is called, so that std::throw_with_nested keeps it as a
+/// cause.
+template <class Body, class Cleanup>
+auto try_finally(Body&& body, Cleanup&& cleanup) {
+  return with(detail::cleaning_up<std::remove_reference_t<Cleanup>>{cleanup}, body);
+}
+
 /// A `with` that lasts as long as this object, for managers whose exit need not see the exception: left by
 /// one, exit is called with generator_exit, as when a generator is closed.
 ///
@@ -263,6 +300,9 @@ inline namespace KRAIT_BACKEND {
 /// the value, the exception of the block is raised at the `yield`, and what is after it exits. It swallows
 /// the exception by catching it. Python: contextlib.contextmanager.
 ///
+/// Exit is what its exit() returns: bool, or void if the body never swallows, so that `with` returns what the
+/// block does, and no std::optional. Python's typing has it likewise: AbstractContextManager[T, None].
+///
 ///     krait::contextmanager<transaction&> begin(database& db) {
 ///       return [&db](auto& yield) {
 ///         transaction t(db);
@@ -270,8 +310,11 @@ inline namespace KRAIT_BACKEND {
 ///         t.commit();
 ///       };
 ///     }
-template <class T>
+template <class T, class Exit = bool>
 class [[nodiscard]] contextmanager {
+  static_assert(std::same_as<Exit, bool> || std::is_void_v<Exit>,
+                "contextmanager: its exit returns bool or, if its body never swallows exceptions, void");
+
  public:
   /// Makes a manager of `body(yielder)`, as a generator is made. Throws what making a generator throws.
   template <detail::body_of<yielder<T, void>, void> Body>
@@ -300,28 +343,36 @@ class [[nodiscard]] contextmanager {
   /// Runs the body to its end, with `exception` raised at the `yield`, if there is one. Returns whether the
   /// body swallowed it. Throws what leaves the body, but for `exception` itself (or the runtime_error into
   /// which a generator turns it, if it is a stop_iteration); runtime_error `generator didn't stop` if it
-  /// yields again.
-  bool exit(std::exception_ptr exception) {
+  /// yields again. Where Exit is void, runtime_error with `exception` as its cause if the body swallowed it,
+  /// unless that is a generator_exit, to which a body may answer by returning, and which goes on all the
+  /// same.
+  Exit exit(std::exception_ptr exception) {
     if (exception == nullptr) {
       if (generator_.resume().yielded()) {
         close_and_throw("generator didn't stop");
       }
-      return false;
+      return Exit();
     }
+    bool yielded = false;
     try {
-      if (!generator_.resume_with(exception).yielded()) {
-        return true;
-      }
+      yielded = generator_.resume_with(exception).yielded();
     } catch (...) {
       if (!detail::came_back<stop_iteration<>>(exception)) {
         throw;
       }
-      return false;
+      return Exit();
     }
-    close_and_throw("generator didn't stop after throw()");
+    if (yielded) {
+      close_and_throw("generator didn't stop after throw()");
+    }
+    return detail::swallowed<Exit>(exception);
   }
 
  private:
+  template <detail::misfit<yielder<T, void>, void> Body>
+  contextmanager(Body&& body, const char* = "")  // NOLINT(google-explicit-constructor)
+      : contextmanager(detail::refused<contextmanager, yielder<T, void>, void, Body>(body)) {}
+
   [[noreturn]] void close_and_throw(const char* what) {
     generator_.close();
     throw runtime_error(what);
@@ -412,14 +463,43 @@ class [[nodiscard]] suppress {
   }
 };
 
+namespace detail {
+
+/// What context_decorator() returns; const, it can be called if what it is made of can.
+template <class MakeManager, class Function>
+class decorated {
+ public:
+  decorated(MakeManager make_manager, Function function)
+      : make_manager_(std::move(make_manager)), function_(std::move(function)) {}
+
+  template <class... Arguments>
+  requires std::invocable<Function&, Arguments...>
+  auto operator()(Arguments&&... arguments) {
+    return call(make_manager_, function_, std::forward<Arguments>(arguments)...);
+  }
+  template <class... Arguments>
+  requires std::invocable<const MakeManager&> && std::invocable<const Function&, Arguments...>
+  auto operator()(Arguments&&... arguments) const {
+    return call(make_manager_, function_, std::forward<Arguments>(arguments)...);
+  }
+
+ private:
+  template <class... Arguments>
+  static auto call(auto& make_manager, auto& function, Arguments&&... arguments) {
+    return with(make_manager(), [&] { return std::invoke(function, std::forward<Arguments>(arguments)...); });
+  }
+
+  MakeManager make_manager_;
+  Function function_;
+};
+
+}  // namespace detail
+
 /// A function each call of which runs within a manager of its own, made by `make_manager()`. It
 /// returns and throws what with() does. Python: contextlib.ContextDecorator.
 template <class MakeManager, class Function>
 auto context_decorator(MakeManager make_manager, Function function) {
-  return [make_manager = std::move(make_manager),
-          function = std::move(function)]<class... Arguments>(Arguments&&... arguments) mutable {
-    return with(make_manager(), [&] { return std::invoke(function, std::forward<Arguments>(arguments)...); });
-  };
+  return detail::decorated(std::move(make_manager), std::move(function));
 }
 
 /// Managers and functions, as many as turn out to be needed, whose exits run in reverse order, each with what
@@ -514,8 +594,22 @@ class [[nodiscard]] exit_stack {
              const std::exception_ptr&) mutable { static_cast<void>(std::apply(function, arguments)); });
   }
 
-  /// Moves all that has been registered to another stack. Python: `pop_all`.
-  exit_stack pop_all() noexcept { return exit_stack(std::exchange(exits_, {})); }
+  /// Moves all that has been registered to another stack. That one is dropped with its exits run, unlike
+  /// Python's: release() forgets them. Python: `pop_all`.
+  [[nodiscard("an exit_stack that is dropped runs its exits: release() forgets them")]] exit_stack
+  pop_all() noexcept {
+    return exit_stack(std::exchange(exits_, {}));
+  }
+
+  /// Forgets all that has been registered: no exit is run. Managers that are kept here are destroyed (which
+  /// closes the generator of a contextmanager), the last one first. Python: `pop_all()` with its result
+  /// dropped.
+  void release() noexcept {
+    while (!exits_.empty()) {
+      const std::unique_ptr<exit_base> last = std::move(exits_.back());
+      exits_.pop_back();
+    }
+  }
 
  private:
   struct exit_base {

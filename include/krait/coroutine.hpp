@@ -296,8 +296,8 @@ class [[nodiscard]] coroutine {
   }
 
   /// Raises generator_exit in what is awaited, then in the body, for all to clean up and end. Returns
-  /// what the body returned, if it did. Not an error on a coroutine that has ended. Python:
-  /// `c.close()`.
+  /// what the body returned, if it did, as generator::close(). Not an error on a coroutine that has ended.
+  /// Python: `c.close()`.
   ///
   /// Throws runtime_error `coroutine ignored GeneratorExit` if something yields instead. What else
   /// leaves the body comes out.
@@ -312,6 +312,11 @@ class [[nodiscard]] coroutine {
   }
 
   step_type resume_with(std::exception_ptr exception) { return checked().resume_with(std::move(exception)); }
+
+  template <class Exception>
+  requires(!std::convertible_to<Exception, std::exception_ptr>) step_type resume_with(Exception&& exception) {
+    return resume_with(std::make_exception_ptr(std::forward<Exception>(exception)));
+  }
 
   /// Python: inspect.getcoroutinestate(c).
   generator_state state() const { return checked().state(); }
@@ -336,6 +341,10 @@ class [[nodiscard]] coroutine {
   coroutine_wrapper<Yield, Send, Return> await() & { return coroutine_wrapper<Yield, Send, Return>(*this); }
 
  private:
+  template <detail::misfit<awaiter<Yield, Send>, Return> Body>
+  coroutine(Body&& body, const char* = "")  // NOLINT(google-explicit-constructor)
+      : coroutine(detail::refused<coroutine, awaiter<Yield, Send>, Return, Body>(body)) {}
+
   template <class, class>
   friend class awaiter;
 

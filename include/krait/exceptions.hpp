@@ -55,6 +55,11 @@ class stop_iteration : public stop_iteration<> {
   /// Without a value: the generator had already finished. The value is delivered once.
   stop_iteration() = default;
   explicit stop_iteration(R value) : value_(std::move(value)) {}
+  stop_iteration(const stop_iteration&) = default;
+  stop_iteration(stop_iteration&&) = default;
+  stop_iteration& operator=(const stop_iteration&) = default;
+  stop_iteration& operator=(stop_iteration&&) = default;
+  ~stop_iteration() noexcept override {}  // also of an R whose destructor may throw
 
   bool has_value() const noexcept { return value_.has_value(); }
 
@@ -132,6 +137,10 @@ using unraisable_hook = std::function<void(const unraisable&)>;
 /// sys.unraisablehook.
 unraisable_hook set_unraisable_hook(unraisable_hook hook);
 
+/// "Type: text" of an exception, as the last line of a traceback has it; "Type" of what has no text; "None"
+/// of null. Throws std::bad_alloc. Python: traceback.format_exception_only.
+std::string describe(const std::exception_ptr& exception);
+
 namespace detail {
 
 /// Reports `exception` to the unraisable hook; for null, which is another language's, a runtime_error that
@@ -149,9 +158,6 @@ bool holds(const std::exception_ptr& exception) noexcept {
     return false;
   }
 }
-
-/// "Type: text" of an exception, as the last line of a traceback would have it.
-std::string describe(const std::exception_ptr& exception);
 
 /// The name of a type as a user wrote it.
 std::string type_name(const std::type_info& type);

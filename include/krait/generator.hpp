@@ -22,6 +22,19 @@
 #include "krait/yielder.hpp"
 
 namespace krait {
+
+namespace detail {
+
+/// What close() returns: perhaps a Return. One that is optional need not be wrapped again.
+template <class Return>
+struct close_type_of : std::type_identity<std::optional<Return>> {};
+template <>
+struct close_type_of<void> : std::type_identity<void> {};
+template <class T>
+struct close_type_of<std::optional<T>> : std::type_identity<std::optional<T>> {};
+
+}  // namespace detail
+
 inline namespace KRAIT_BACKEND {
 
 /// A function that can be suspended in the midst of its work, on a stack of its own. Python: a generator
@@ -47,7 +60,7 @@ class [[nodiscard]] generator {
   using send_type = Send;
   using return_type = Return;
   using step_type = krait::step<Yield, Return>;
-  using close_type = std::conditional_t<std::is_void_v<Return>, void, std::optional<Return>>;
+  using close_type = typename detail::close_type_of<Return>::type;
 
   /// Makes a generator that will run `body(yielder)`. `name` is for messages; it must outlive the generator,
   /// and is by default the name of the function that this constructor is used in.
@@ -72,6 +85,7 @@ class [[nodiscard]] generator {
       const char* name = __builtin_FUNCTION())
       : frame_(make(&detail::shared_pool(options), std::forward<Body>(body), name)) {}
 
+  generator(const generator&) = delete;  // it cannot be copied: std::move it, or refer to it
   generator(generator&& other) noexcept : frame_(std::exchange(other.frame_, nullptr)) {}
 
   /// Destroys what this was before. Throws value_error, with nothing moved, if that is running.
@@ -119,7 +133,7 @@ class [[nodiscard]] generator {
   }
 
   /// Raises generator_exit at the pending `yield`, for the body to clean up and end. Returns what the body
-  /// returned, if it did. Python: `g.close()`.
+  /// returned, if it did: in a std::optional, unless Return is one. Python: `g.close()`.
   ///
   /// Throws runtime_error `generator ignored GeneratorExit` if the body yields instead; it stays suspended
   /// there, and usable. Whatever else leaves the body comes out.
@@ -135,9 +149,17 @@ class [[nodiscard]] generator {
 
   step_type resume_with(std::exception_ptr exception) { return stepped(raise(std::move(exception))); }
 
+  template <class Exception>
+  requires(!std::convertible_to<Exception, std::exception_ptr>) step_type resume_with(Exception&& exception) {
+    return resume_with(std::make_exception_ptr(std::forward<Exception>(exception)));
+  }
+
   /// A loop goes on where the generator stands. The body runs when the iterator is compared or read, not
   /// before: breaking off, or `std::views::take(n)`, computes no item too many. Python: `for x in g`.
-  iterator begin() requires(!std::is_void_v<Yield>) { return iterator(checked()); }
+  iterator begin() requires(!std::is_void_v<Yield> && detail::has_none<Send>) { return iterator(checked()); }
+  // clang-format off
+  iterator begin() requires(!std::is_void_v<Yield> && !detail::has_none<Send>) = delete;  // a loop sends None, which this Send cannot say: send(), or a Send of std::optional
+  // clang-format on
 
   std::default_sentinel_t end() const noexcept requires(!std::is_void_v<Yield>) {
     return std::default_sentinel;
@@ -173,6 +195,10 @@ class [[nodiscard]] generator {
   std::string repr() const { return checked().repr(); }
 
  private:
+  template <detail::misfit<yielder<Yield, Send>, Return> Body>
+  generator(Body&& body, const char* = "")  // NOLINT(google-explicit-constructor)
+      : generator(detail::refused<generator, yielder<Yield, Send>, Return, Body>(body)) {}
+
   template <class, class>
   friend class yielder;
   template <class, class, class>
@@ -330,6 +356,8 @@ class generator<Yield, Send, Return>::iterator {
   using reference = std::conditional_t<std::is_void_v<Yield>, std::byte&, std::add_rvalue_reference_t<Yield>>;
   using difference_type = std::ptrdiff_t;
 
+  /// Of no generator, and at its end: for views that make their iterators before they have one.
+  iterator() noexcept : due_(false) {}
   iterator(iterator&& other) noexcept = default;
   iterator& operator=(iterator&& other) noexcept = default;
 
@@ -366,8 +394,8 @@ class generator<Yield, Send, Return>::iterator {
     }
   }
 
-  frame_type* frame_;
-  mutable detail::context* last_;  // whom the last item came from: a guess at the next one's origin
+  frame_type* frame_ = nullptr;
+  mutable detail::context* last_ = nullptr;  // whom the last item came from: a guess at the next one's origin
   mutable object* item_ = nullptr;
   mutable bool due_ = true;
 };
@@ -384,6 +412,33 @@ requires(!std::is_void_v<Y>) Y next(generator<Y, S, R>& self, std::type_identity
   auto step = self.resume();
   return step.yielded() ? static_cast<Y>(*step) : static_cast<Y>(static_cast<Y&&>(fallback));
 }
+
+/// The same of a generator that is closed with that, so of values only: `next(words())`.
+template <class Y, class S, class R>
+requires(!std::is_reference_v<Y>) Y next(generator<Y, S, R>&& self) {
+  return self.next();
+}
+template <class Y, class S, class R>
+requires(!std::is_void_v<Y> && !std::is_reference_v<Y>) Y
+    next(generator<Y, S, R>&& self, std::type_identity_t<Y> fallback) {
+  return next(self, std::move(fallback));
+}
+
+/// The generator, advanced to its first `yield`, whose value is dropped: so that it can be sent to. Throws as
+/// next(). Python: the decorator that calls next() on a generator made to be sent to.
+template <class Y, class S, class R>
+generator<Y, S, R> primed(generator<Y, S, R> made) {
+  static_cast<void>(made.next());
+  return made;
+}
+
+// A view owns the generator, so it is given away. Only what takes it then, and no lvalue, is refused here:
+// the standard library's adaptors.
+// clang-format off
+template <class Y, class S, class R, class Adaptor>
+requires(std::invocable<Adaptor, generator<Y, S, R>> && !std::invocable<Adaptor, generator<Y, S, R>&>)
+void operator|(generator<Y, S, R>& self, Adaptor&& adaptor) = delete;  // give it away, `std::move(g) | ...`, or keep it and lend it, `std::ranges::ref_view(g) | ...`
+// clang-format on
 
 }  // namespace KRAIT_BACKEND
 

@@ -13,6 +13,7 @@
 #include "krait/coroutine.hpp"
 #include "krait/exceptions.hpp"
 #include "krait/generator.hpp"
+#include "krait/iter.hpp"
 #include "krait/stack.hpp"
 #include "krait/step.hpp"
 #include "krait/this_thread.hpp"

@@ -157,6 +157,62 @@ concept body_of = !is_generator<std::remove_cvref_t<Body>> && requires {
                           : std::convertible_to<body_result<Body, Yielder>,
                                                 Return>)&&std::constructible_from<std::decay_t<Body>, Body>;
 
+/// What the body of a Handle would be if its parameter were no reference: is given a copy.
+template <class Handle>
+struct passed_by_value : Handle {
+  passed_by_value(const passed_by_value&);
+  ~passed_by_value();
+};
+
+template <class Body>
+concept takes_nothing = requires(std::decay_t<Body>& body) {
+  body();
+};
+template <class Body, class Handle>
+concept takes_by_value = requires(std::decay_t<Body>& body, passed_by_value<Handle>& handle) {
+  body(handle);
+};
+
+/// Was surely meant to be a body, and is none.
+///
+/// What has a body has a private constructor for such, which refuses it by a static_assert with the reason.
+/// As it is private, it is no answer to std::is_constructible or std::convertible_to. It does take part in
+/// overload resolution: given `[] {}`, f(generator<int>) and f(std::function<void()>) are ambiguous. So it
+/// takes no more than the mistakes that are common.
+template <class Body, class Handle, class Return>
+concept misfit =
+    !is_generator<std::remove_cvref_t<Body>> && !body_of<Body, Handle, Return> &&
+    (requires { typename body_result<Body, Handle>; } || takes_nothing<Body> || takes_by_value<Body, Handle>);
+
+/// Does not compile, and says why a misfit is no body.
+template <class Object, class Handle, class Return, class Body>
+Object refused(Body&) {
+  if constexpr (requires { typename body_result<Body, Handle>; }) {
+    using returned = body_result<Body, Handle>;
+    if constexpr (std::is_void_v<Return>) {
+      static_assert(std::is_void_v<returned>,
+                    "this body returns a value, and Return is void: return nothing, or make Return its type");
+    } else if constexpr (std::is_void_v<returned>) {
+      static_assert(!std::is_void_v<returned>,
+                    "this body returns nothing, and Return is not void: return a value on every path");
+    } else {
+      static_assert(
+          std::is_convertible_v<returned, Return>,
+          "this body returns what does not convert to Return: make that its type, or say which type "
+          "it returns, `-> type`");
+    }
+    static_assert(std::constructible_from<std::decay_t<Body>, Body&&>,
+                  "this body cannot be copied: give it away with std::move");
+  } else {
+    static_assert(!takes_nothing<Body>,
+                  "this body takes nothing: it takes by reference what it yields or awaits with, as in "
+                  "[](auto& yield) { ... }");
+    static_assert(takes_nothing<Body> || !takes_by_value<Body, Handle>,
+                  "this body takes by value what it yields or awaits with: write [](auto& yield), with &");
+  }
+  throw;
+}
+
 /// While alive: `self` delegates to the frame whose address stands at `place`, by reference.
 class delegation_scope {
  public:
@@ -223,6 +279,10 @@ class yielder : private detail::frame {
   requires detail::next_iterator<T>
   auto from(T&& iterator) -> typename detail::return_type_of<std::remove_cvref_t<T>>::type;
 
+  // clang-format off
+  template <class Y, class S, class R>
+  void from(const generator<Y, S, R>& inner) = delete;  // a const generator cannot be advanced: if a lambda has captured it, make that mutable
+  // clang-format on
   template <class Y, class S, class R>
   void from(coroutine<Y, S, R>&& given) = delete;  // a coroutine is awaited, or delegated to by its await()
   template <class Y, class S, class R>

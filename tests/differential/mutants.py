@@ -67,7 +67,7 @@ MUTANTS = [
     ("StopAsyncIteration leaves a body", ASYNC_GENERATOR,
      "        detail::throw_stop_async_iteration_escaped();", "        throw;"),
     ("an asynccontextmanager swallows nothing", ASYNC_CONTEXTLIB,
-     "        return exception != nullptr && std::current_exception() != exception;", "        return false;"),
+     "                   ? detail::swallowed<Exit>(exception)", "                   ? Exit()"),
     ("a contextmanager may yield twice", CONTEXTLIB,
      "        close_and_throw(\"generator didn't stop\");", "        generator_.close();"),
 ]

@@ -53,7 +53,7 @@ void attempt(const char* what, F operation) {{
   try {{
     operation();
   }} catch (...) {{
-    trace(std::string(what) + " ! " + krait::detail::describe(std::current_exception()));
+    trace(std::string(what) + " ! " + krait::describe(std::current_exception()));
   }}
 }}
 template <bool sends, bool throws, bool closes>
@@ -151,7 +151,7 @@ class Body:
     def statement(self, s, depth, leave):
         kind = s[0]
         simple = {"trace": lambda: f'trace("{s[1]}");', "received": lambda: 'traced("r", r);',
-                  "caught": lambda: "trace(krait::detail::describe(std::current_exception()));",
+                  "caught": lambda: "trace(krait::describe(std::current_exception()));",
                   "yield": lambda: f"r = yield({value(s[1])});", "yield_received": lambda: "r = yield(r);",
                   "own": lambda: f"r = yield.from(d{s[1]}());",
                   "share": lambda: f"r = with({s[1]}, [&](generator& g) {{ return yield.from(g); }});",

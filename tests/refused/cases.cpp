@@ -5,7 +5,9 @@
 #include <krait/krait.hpp>
 
 #include <exception>
+#include <memory>
 #include <optional>
+#include <ranges>
 #include <string>
 #include <vector>
 
@@ -130,6 +132,125 @@ int& refused(int& object) {
 void refused() {
   krait::exit_stack stack;
   stack.enter_context(waiting_manager());
+}
+
+//! this body takes nothing: it takes by reference what it yields or awaits with
+krait::generator<int> refused() {
+  return [] {};
+}
+
+//! this body takes nothing: it takes by reference
+krait::coroutine<int> refused() {
+  return [] {};
+}
+
+//! this body takes nothing: it takes by reference
+krait::async_generator<int> refused() {
+  return [] {};
+}
+
+//! this body takes nothing: it takes by reference
+krait::contextmanager<int> refused() {
+  return [] {};
+}
+
+//! this body takes nothing: it takes by reference
+krait::asynccontextmanager<int> refused() {
+  return [] {};
+}
+
+//! this body takes nothing: it takes by reference
+krait::awaitable_generator<int> refused() {
+  return [] {};
+}
+
+//! this body takes by value what it yields or awaits with: write [](auto& yield), with &
+krait::generator<int> refused() {
+  return [](auto yield) {
+    yield(1);
+    yield.from(std::vector<int>());
+  };
+}
+
+//! this body takes by value what it yields or awaits with: write [](auto& yield), with &
+krait::coroutine<int> refused(krait::coroutine<int>& other) {
+  return [&other](auto co) { co.await(other); };
+}
+
+//! this body takes by value what it yields or awaits with: write [](auto& yield), with &
+krait::async_generator<int> refused() {
+  return [](auto co) { co(1); };
+}
+
+//! this body returns a value, and Return is void: return nothing, or make Return its type
+krait::generator<int> refused() {
+  return [](auto& yield) {
+    yield(1);
+    return 1;
+  };
+}
+
+//! this body returns nothing, and Return is not void: return a value on every path
+krait::generator<int, void, int> refused() {
+  return [](auto& yield) { yield(1); };
+}
+
+//! this body returns what does not convert to Return: make that its type, or say which type it returns
+krait::coroutine<int, void, std::string> refused() {
+  return [](auto&) { return 5; };
+}
+
+//! this body cannot be copied: give it away with std::move
+krait::generator<int> refused() {
+  const auto body = [box = std::make_unique<int>()](auto& yield) { yield(*box); };
+  return krait::generator<int>(body);
+}
+
+//! it cannot be copied: std::move it, or refer to it
+krait::generator<int> refused(krait::generator<int>& g) {
+  return krait::generator<int>(g);
+}
+
+//! it cannot be copied: std::move it, or refer to it
+void refused(krait::coroutine<int>& c) {
+  const auto copied = c;
+}
+
+//! a const generator cannot be advanced: if a lambda has captured it, make that mutable
+krait::generator<int> refused(krait::generator<int> g) {
+  return [g = std::move(g)](auto& yield) { yield.from(g); };
+}
+
+//! a loop sends None, which this Send cannot say: send(), or a Send of std::optional
+void refused(krait::generator<int, int>& g) {
+  for (const int item : g) {
+    static_cast<void>(item);
+  }
+}
+
+//! yield.from: a range takes only None, which this generator's Send cannot say
+krait::generator<int, int> refused() {
+  return [](auto& yield) { yield.from(std::vector<int>()); };
+}
+
+//! iter: what the function returns cannot be compared with the sentinel
+void refused() {
+  static_cast<void>(krait::iter([] { return 1; }, std::string()));
+}
+
+//! iter: the function returns something, to be compared with the sentinel
+void refused() {
+  static_cast<void>(krait::iter([] {}, 1));
+}
+
+//! its exit returns bool or, if its body never swallows exceptions, void
+krait::contextmanager<int, int> refused() {
+  return [](auto& yield) { yield(1); };
+}
+
+//! give it away, `std::move(g) | ...`, or keep it and lend it, `std::ranges::ref_view(g) | ...`
+void refused(krait::generator<int>& g) {
+  g | std::views::take(1);
 }
 
 //! -std=c++17: krait needs C++20: compile with -std=c++20

@@ -994,3 +994,52 @@ TEST_CASE("a decorated function's arguments are its own") {
     CHECK(number == 7);
   });
 }
+
+TEST_CASE("a manager made of an asynchronous generator whose Exit is void must not swallow") {
+  using never_swallows = krait::asynccontextmanager<int, std::string, void, void>;
+  krait::coroutine<std::string> c = [](auto& co) {
+    const auto manager = [](bool swallowing) {
+      return never_swallows([swallowing](auto& inner) {
+        try {
+          inner(1);
+        } catch (...) {
+          inner.await(waiting("leaving"));
+          if (!swallowing) {
+            throw;
+          }
+        }
+      });
+    };
+    const auto raise = [] { throw key_error(); };
+    static_assert(
+        std::is_same_v<decltype(krait::async_with(co, manager(false), [](int i) { return i; })), int>);
+    CHECK(krait::async_with(co, manager(false), [](int number) { return number + 1; }) == 2);
+    CHECK_THROWS_AS(krait::async_with(co, manager(false), raise), key_error);
+    const auto raised = support::raised_by([&] { krait::async_with(co, manager(true), raise); });
+    CHECK(support::text_of(raised) ==
+          "krait::runtime_error: generator swallowed an exception, and its manager's Exit is void");
+    CHECK(support::is_a<key_error>(support::cause_of(raised)));
+  };
+  CHECK(c.send() == "leaving");
+  CHECK(c.send() == "leaving");
+  CHECK(c.resume().returned());
+}
+
+TEST_CASE("a try_finally waits in its cleanup, also while an exception passes") {
+  journal log;
+  krait::coroutine<std::string> c = [&log](auto& co) {
+    krait::try_finally(
+        [&] {
+          co.await(waiting("body"));
+          throw key_error();
+        },
+        [&] {
+          co.await(waiting("cleanup"));
+          log("cleaned up");
+        });
+  };
+  CHECK(c.send() == "body");
+  CHECK(c.send() == "cleanup");
+  CHECK_THROWS_AS(c.send(), key_error);
+  CHECK(log.text() == "cleaned up");
+}

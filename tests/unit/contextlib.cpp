@@ -350,6 +350,231 @@ TEST_CASE("a contextmanager that was entered and is dropped closes its generator
   CHECK(log.text() == "enter, exit GeneratorExit");
 }
 
+TEST_CASE("a contextmanager whose Exit is void gives what the block returns, in no optional") {
+  journal log;
+  const auto manager = [&log] {
+    return contextmanager<int, void>([&log](auto& yield) {
+      try {
+        yield(3);
+      } catch (...) {
+        log("exit " + probes::handled());
+        throw;
+      }
+      log("exit");
+    });
+  };
+  CHECK(std::same_as<result_of_with<contextmanager<int, void>, int (*)(int)>, int>);
+  CHECK(std::same_as<result_of_with<contextmanager<int>, int (*)(int)>, std::optional<int>>);
+  CHECK(with(manager(), [](int value) { return value + 1; }) == 4);
+  CHECK_THROWS_WITH_AS(with(manager(), [](int value) { return value == 3 ? throw error("block") : 1; }),
+                       "block", std::runtime_error);
+  CHECK(log.text() == "exit, exit block");
+}
+
+TEST_CASE("a contextmanager whose Exit is void must not swallow") {
+  const auto manager = [] {
+    return contextmanager<void, void>([](auto& yield) {
+      try {
+        yield();
+      } catch (...) {
+      }
+    });
+  };
+  const char* const text = "generator swallowed an exception, and its manager's Exit is void";
+  SUBCASE("an exception: an error with that as its cause") {
+    const auto raised = raised_by([&] { with(manager(), [] { throw error("block"); }); });
+    CHECK(support::is_a<krait::runtime_error>(raised));
+    CHECK(text_of(raised) == text);
+    CHECK(text_of(support::cause_of(raised)) == "block");
+  }
+  SUBCASE("a stop_iteration likewise") {
+    const auto raised = raised_by([&] { with(manager(), [] { throw krait::stop_iteration<>(); }); });
+    CHECK(text_of(raised) == text);
+    CHECK(text_of(support::cause_of(raised)) == "StopIteration");
+  }
+  SUBCASE("an exit_stack sees that error") {
+    const auto raised = raised_by([&] {
+      with(exit_stack(), [&](exit_stack& stack) {
+        stack.enter_context(manager());
+        throw error("block");
+      });
+    });
+    CHECK(text_of(raised) == text);
+  }
+  SUBCASE("generator_exit goes on, however it is answered") {
+    bool went_on = false;
+    generator<int> g = [&](auto& yield) {
+      with(manager(), [&] { yield(1); });
+      went_on = true;
+    };
+    CHECK(g.next() == 1);
+    g.close();
+    CHECK(g.done());
+    CHECK_FALSE(went_on);
+  }
+  SUBCASE("entered") {
+    const support::unraisables reported;
+    const auto raised = raised_by([&] {
+      const entered block(manager());
+      throw error("block");
+    });
+    CHECK(text_of(raised) == "block");
+    CHECK(reported.count() == 0);
+  }
+}
+
+TEST_CASE("try_finally cleans up however the body is left, and gives what it returns") {
+  journal log;
+  const auto cleanup = [&log] { log("cleanup"); };
+  SUBCASE("a value") {
+    CHECK(krait::try_finally(
+              [&] {
+                log("body");
+                return 5;
+              },
+              cleanup) == 5);
+    CHECK(log.text() == "body, cleanup");
+  }
+  SUBCASE("what can only be moved") {
+    CHECK(*krait::try_finally([] { return std::make_unique<int>(1); }, cleanup) == 1);
+  }
+  SUBCASE("nothing") {
+    static_assert(std::is_void_v<decltype(krait::try_finally([] {}, cleanup))>);
+    krait::try_finally([] {}, cleanup);
+    CHECK(log.text() == "cleanup");
+  }
+  SUBCASE("an exception passes, which the cleanup handles meanwhile (sys.exception())") {
+    CHECK_THROWS_WITH(
+        krait::try_finally([] { throw error("body"); }, [&] { log("cleanup " + probes::handled()); }),
+        "body");
+    CHECK(log.text() == "cleanup body");
+  }
+  SUBCASE("the cleanup's exception takes the place of a value") {
+    CHECK_THROWS_WITH(krait::try_finally([] { return 5; }, [] { throw error("cleanup"); }), "cleanup");
+  }
+  SUBCASE("and of an exception, which may be its cause") {
+    CHECK_THROWS_WITH(krait::try_finally([] { throw error("body"); }, [] { throw error("cleanup"); }),
+                      "cleanup");
+    const auto raised = raised_by([] {
+      krait::try_finally([] { throw error("body"); }, [] { std::throw_with_nested(error("cleanup")); });
+    });
+    CHECK(text_of(raised) == "cleanup");
+    CHECK(text_of(support::cause_of(raised)) == "body");
+  }
+  SUBCASE("what the cleanup returns swallows nothing") {
+    CHECK_THROWS_WITH(krait::try_finally([] { throw error("body"); }, [] { return true; }), "body");
+  }
+  SUBCASE("one in the other") {
+    CHECK_THROWS_WITH(
+        krait::try_finally([&] { krait::try_finally([] { throw error("body"); }, [&] { log("inner"); }); },
+                           [&] { log("outer"); }),
+        "body");
+    CHECK(log.text() == "inner, outer");
+  }
+}
+
+TEST_CASE("the cleanup of a try_finally may yield, and a generator that is closed goes through it") {
+  journal log;
+  const auto make = [&log] {
+    return generator<int>([&log](auto& yield) {
+      krait::try_finally([&] { yield(1); },
+                         [&] {
+                           log("cleanup " + probes::handled());
+                           if (std::current_exception() == nullptr ||
+                               !krait::detail::is_generator_exit(std::current_exception())) {
+                             yield(2);
+                             log("and on " + probes::handled());
+                           }
+                         });
+      log("behind");
+    });
+  };
+  SUBCASE("in order") {
+    auto g = make();
+    CHECK(g.next() == 1);
+    CHECK(g.next() == 2);
+    CHECK(g.resume().returned());
+    CHECK(log.text() == "cleanup none, and on none, behind");
+  }
+  SUBCASE("by an exception, which is still handled after the yield") {
+    auto g = make();
+    CHECK(g.next() == 1);
+    CHECK(g.throw_(error("thrown")) == 2);
+    CHECK_THROWS_WITH(g.next(), "thrown");
+    CHECK(log.text() == "cleanup thrown, and on thrown");
+  }
+  SUBCASE("closed") {
+    auto g = make();
+    CHECK(g.next() == 1);
+    g.close();
+    CHECK(log.text() == "cleanup GeneratorExit");
+  }
+}
+
+TEST_CASE("a decorated function may be const, if what it is made of can be called so") {
+  journal log;
+  const auto manager = [&log] { return noting{log}; };
+  SUBCASE("const") {
+    const auto doubled = krait::context_decorator(manager, [](int i) { return 2 * i; });
+    CHECK(doubled(3) == 6);
+    CHECK(doubled(4) == 8);
+    CHECK(log.text() == "enter, exit none, enter, exit none");
+  }
+  SUBCASE("with a state of its own") {
+    auto counting = krait::context_decorator(manager, [n = 0]() mutable { return ++n; });
+    static_assert(std::invocable<decltype(counting)&>);
+    static_assert(!std::invocable<const decltype(counting)&>);
+    CHECK(counting() == 1);
+    CHECK(counting() == 2);
+  }
+  SUBCASE("a member, called as such") {
+    struct object {
+      int plus(int i) const { return value + i; }
+      int value;
+    };
+    const auto plus = krait::context_decorator(manager, &object::plus);
+    CHECK(plus(object{3}, 4) == 7);
+  }
+}
+
+TEST_CASE("release forgets what an exit_stack was to do, and destroys what it keeps") {
+  journal log;
+  {
+    exit_stack stack;
+    stack.callback([&] { log("callback"); });
+    stack.push(noting{log});
+    stack.enter_context(noting_manager(log, " first"));
+    stack.enter_context(noting_manager(log, " second"));
+    log.clear();
+    stack.release();
+    CHECK(log.text() == "exit second GeneratorExit, exit first GeneratorExit");
+    stack.callback([&] { log("registered afterwards"); });
+  }
+  CHECK(log.text() == "exit second GeneratorExit, exit first GeneratorExit, registered afterwards");
+}
+
+TEST_CASE("what release destroys may register again") {
+  journal log;
+  exit_stack stack;
+  struct registering {
+    registering(exit_stack& s, journal& l) : stack(&s), log(l) {}
+    registering(registering&& other) noexcept : stack(std::exchange(other.stack, nullptr)), log(other.log) {}
+    ~registering() {
+      if (stack != nullptr) {
+        stack->callback([this_log = &log] { (*this_log)("never"); });
+        log("destroyed");
+      }
+    }
+    void operator()() const {}
+    exit_stack* stack;
+    journal& log;
+  };
+  stack.callback(registering(stack, log));
+  stack.release();
+  stack.close();
+  CHECK(log.text() == "destroyed");
+}
+
 TEST_CASE("a contextmanager that is moved while it is entered goes on in its new place") {
   journal log;
   auto manager = noting_manager(log);
@@ -696,6 +921,27 @@ TEST_CASE("a thread cancelled within a with exits as a generator that is closed,
       log("went on");
     }));
     CHECK(log.text() == "swallowed");
+  }
+  SUBCASE("a generator that swallows, and may not") {
+    CHECK(is_cancelled([&] {
+      with(contextmanager<void, void>([&](auto& yield) {
+             try {
+               yield();
+             } catch (const krait::generator_exit&) {
+               log("swallowed");
+             }
+           }),
+           cancel_here);
+      log("went on");
+    }));
+    CHECK(log.text() == "swallowed");
+  }
+  SUBCASE("a try_finally") {
+    CHECK(is_cancelled([&] {
+      krait::try_finally(cancel_here, [&] { log("cleanup"); });
+      log("went on");
+    }));
+    CHECK(log.text() == "cleanup");
   }
   SUBCASE("a stack") {
     CHECK(is_cancelled([&] {

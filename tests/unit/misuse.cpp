@@ -1185,12 +1185,6 @@ TEST_CASE("resuming with None where Send has no None is an error, and the genera
     CHECK_THROWS_AS(next(g), krait::type_error);
     CHECK_THROWS_AS(next(g, 5), krait::type_error);
     CHECK_THROWS_AS(static_cast<void>(g.resume()), krait::type_error);
-    const auto loop = [&g] {
-      for (const int item : g) {
-        FAIL("it yielded ", item);
-      }
-    };
-    CHECK_THROWS_AS(loop(), krait::type_error);
     CHECK(g.suspended());
   };
   CHECK(g.next() == 1);
@@ -1250,6 +1244,7 @@ TEST_CASE("no exception cannot be thrown into a generator, and changes nothing")
     CHECK_THROWS_WITH_AS(g.throw_(std::exception_ptr()), text, krait::type_error);
     CHECK_THROWS_WITH_AS(g.throw_(nullptr), text, krait::type_error);
     CHECK_THROWS_WITH_AS(static_cast<void>(g.resume_with(nullptr)), text, krait::type_error);
+    CHECK_THROWS_WITH_AS(static_cast<void>(g.resume_with(std::exception_ptr())), text, krait::type_error);
     CHECK(g.state() == before);
   };
   check_that_null_is_refused();

@@ -39,12 +39,17 @@ static_assert(is_input_view_of<generator<const int&>, const int&, int>);
 static_assert(is_input_view_of<generator<std::string>, std::string&&, std::string>);
 static_assert(
     is_input_view_of<generator<std::unique_ptr<int>>, std::unique_ptr<int>&&, std::unique_ptr<int>>);
-static_assert(is_input_view_of<generator<int, std::string, std::string>, int&&, int>);
+static_assert(is_input_view_of<generator<int, std::optional<int>, std::string>, int&&, int>);
 static_assert(!std::ranges::range<generator<void>>);
+// A loop would fail at the second item, as it sends None.
+static_assert(!std::ranges::range<generator<int, int>>);
+static_assert(!std::ranges::range<generator<int, std::string, std::string>>);
+static_assert(!std::ranges::range<krait::awaitable_generator<int, int>>);
 static_assert(!std::ranges::range<const generator<int>>);
 static_assert(!std::ranges::common_range<generator<int>>);
 static_assert(!std::ranges::sized_range<generator<int>>);
 static_assert(!std::copyable<std::ranges::iterator_t<generator<int>>>);
+static_assert(std::default_initializable<std::ranges::iterator_t<generator<int>>>);
 static_assert(std::is_nothrow_move_constructible_v<std::ranges::iterator_t<generator<int>>>);
 static_assert(std::is_nothrow_move_assignable_v<std::ranges::iterator_t<generator<int>>>);
 static_assert(std::is_same_v<decltype(std::declval<generator<int>&>().end()), std::default_sentinel_t>);
@@ -67,10 +72,34 @@ generator<int> counting(int from = 0) {
   };
 }
 
+/// What is piped to it, by any reference, is added up.
+struct sum_of {};
+template <class Range>
+int operator|(Range&& range, sum_of) {
+  int sum = 0;
+  for (const int item : range) {
+    sum += item;
+  }
+  return sum;
+}
+
+template <class Range, class Adaptor>
+concept pipes = requires(Range&& range, Adaptor adaptor) {
+  static_cast<Range&&>(range) | adaptor;
+};
+
 generator<int> up_to(int end) {
   return [end](auto& yield) {
     for (int i = 0; i < end; ++i) {
       yield(i);
+    }
+  };
+}
+
+[[maybe_unused]] generator<generator<int>> triangle() {
+  return [](auto& yield) {
+    for (int i = 1; i <= 3; ++i) {
+      yield(up_to(i));
     }
   };
 }
@@ -227,6 +256,103 @@ TEST_CASE("an iterator outlives the moving of its generator") {
   ++it;
   CHECK(*it == 1);
   CHECK(moved.next() == 2);
+}
+
+TEST_CASE("an iterator of no generator is at its end, and may become one of a generator") {
+  std::ranges::iterator_t<generator<int>> it;
+  CHECK(it == std::default_sentinel);
+  generator<int> g = counting(7);
+  it = g.begin();
+  CHECK(it != std::default_sentinel);
+  CHECK(*it == 7);
+}
+
+TEST_CASE("iter calls a function until it returns the sentinel") {
+  int calls = 0;
+  const auto count = [&calls] { return ++calls; };
+  SUBCASE("a loop") {
+    CHECK(collect(krait::iter(count, 4)) == numbers{1, 2, 3});
+    CHECK(calls == 4);
+  }
+  SUBCASE("no call too many, and the end is kept") {
+    auto numbers_before_three = krait::iter(count, 3);
+    auto it = numbers_before_three.begin();
+    CHECK(calls == 0);
+    CHECK(*it == 1);
+    CHECK(*it == 1);
+    ++it;
+    CHECK(calls == 1);
+    CHECK(*it == 2);
+    ++it;
+    CHECK(it == std::default_sentinel);
+    CHECK(numbers_before_three.begin() == std::default_sentinel);
+    CHECK(calls == 3);
+  }
+  SUBCASE("a stop_iteration ends it, and for good (CPython: calliter_iternext)") {
+    auto ended = krait::iter(
+        [&calls]() -> int {
+          if (++calls == 3) {
+            throw krait::stop_iteration<>();
+          }
+          return calls;
+        },
+        10);
+    CHECK(collect(ended) == numbers{1, 2});
+    CHECK(collect(ended).empty());
+    CHECK(calls == 3);
+  }
+  SUBCASE("what else is thrown comes out, and does not end it") {
+    auto failing =
+        krait::iter([&calls]() -> int { return ++calls == 2 ? throw std::runtime_error("call") : calls; }, 4);
+    CHECK_THROWS_WITH_AS(collect(failing), "call", std::runtime_error);
+    CHECK(collect(failing) == numbers{3});
+  }
+  SUBCASE("references") {
+    std::string texts[] = {"a", "b", ""};
+    std::string* next = texts;
+    for (std::string& text : krait::iter([&]() -> std::string& { return *next++; }, "")) {
+      text += '!';
+    }
+    CHECK(texts[0] == "a!");
+    CHECK(texts[1] == "b!");
+    CHECK(next == texts + 3);
+  }
+  SUBCASE("what can only be moved") {
+    numbers items;
+    for (auto& box :
+         krait::iter([&] { return ++calls < 3 ? std::make_unique<int>(calls) : nullptr; }, nullptr)) {
+      const std::unique_ptr<int> taken = std::move(box);
+      items.push_back(*taken);
+    }
+    CHECK(items == numbers{1, 2});
+  }
+  SUBCASE("moved, and moved from") {
+    auto first = krait::iter(count, 3);
+    static_assert(std::ranges::view<decltype(first)>);
+    auto second = krait::iter(count, 0);
+    second = std::move(first);
+    CHECK(collect(second) == numbers{1, 2});
+    CHECK_THROWS_AS(static_cast<void>(first.begin()), krait::value_error);
+  }
+}
+
+TEST_CASE("the function of an iter may yield, as it runs on the stack of whoever loops") {
+  generator<int, std::optional<int>> g = [](auto& yield) {
+    int sum = 0;
+    for (const int sent : krait::iter([&] { return yield(sum).value_or(0); }, 0)) {
+      sum += sent;
+    }
+    yield(-sum);
+  };
+  CHECK(g.next() == 0);
+  CHECK(g.send(5) == 5);
+  CHECK(g.send(6) == 11);
+  CHECK(g.next() == -11);
+}
+
+TEST_CASE("an iter can be delegated to") {
+  generator<int> g = [n = 0](auto& yield) mutable { yield.from(krait::iter([&n] { return ++n; }, 4)); };
+  CHECK(collect(g) == numbers{1, 2, 3});
 }
 
 TEST_CASE("what leaves the body comes out of the loop") {
@@ -466,20 +592,88 @@ TEST_CASE("generators go through the views of the standard library") {
                   std::views::transform([](int i) { return i * 10; }) | std::views::drop(1) |
                   std::views::take(3)) == numbers{30, 50, 70});
   }
+  SUBCASE("all") {
+    CHECK(collect(up_to(3) | std::views::all) == numbers{0, 1, 2});
+  }
   SUBCASE("join of generators") {
-    generator<generator<int>> rows = [](auto& yield) {
-      for (int i = 1; i <= 3; ++i) {
-        yield(up_to(i));
+    CHECK(collect(triangle() | std::views::join) == numbers{0, 0, 1, 0, 1, 2});
+  }
+  SUBCASE("join of generators of references") {
+    numbers source{1, 2};
+    generator<generator<int&>> twice = [&source](auto& yield) {
+      for (int i = 0; i < 2; ++i) {
+        yield(generator<int&>([&source](auto& inner) { inner.from(source); }));
       }
     };
-    numbers items;
-    for (generator<int>&& row : rows) {
-      for (const int item : row) {
-        items.push_back(item);
-      }
+    for (int& item : std::move(twice) | std::views::join) {
+      item *= 10;
     }
-    CHECK(items == numbers{0, 0, 1, 0, 1, 2});
+    CHECK(source == numbers{100, 200});
   }
+  SUBCASE("join of containers") {
+    generator<numbers> rows = [](auto& yield) {
+      yield({1, 2});
+      yield({});
+      yield({3});
+    };
+    CHECK(collect(std::move(rows) | std::views::join) == numbers{1, 2, 3});
+  }
+  SUBCASE("join of views over generators, which a container's elements are made to") {
+    const numbers ends{2, 0, 3};
+    CHECK(collect(ends | std::views::transform(up_to) | std::views::join) == numbers{0, 1, 0, 1, 2});
+  }
+  SUBCASE("join, and on") {
+    CHECK(collect(triangle() | std::views::join | std::views::filter([](int i) { return i > 0; }) |
+                  std::views::take(2)) == numbers{1, 1});
+  }
+  SUBCASE("lazy_split") {
+    std::vector<numbers> parts;
+    for (auto part : up_to(6) | std::views::lazy_split(3)) {
+      parts.push_back(collect(part));
+    }
+    CHECK(parts == std::vector<numbers>{{0, 1, 2}, {4, 5}});
+  }
+  SUBCASE("elements, keys and values") {
+    const auto pairs = [] {
+      return generator<std::pair<int, int>>([](auto& yield) {
+        yield({1, 2});
+        yield({3, 4});
+      });
+    };
+    CHECK(collect(pairs() | std::views::elements<1>) == numbers{2, 4});
+    CHECK(collect(pairs() | std::views::keys) == numbers{1, 3});
+    CHECK(collect(pairs() | std::views::values) == numbers{2, 4});
+  }
+  SUBCASE("counted and subrange, which take iterators") {
+    generator<int> g = counting();
+    CHECK(collect(std::views::counted(g.begin(), 3)) == numbers{0, 1, 2});
+    generator<int> three = up_to(3);
+    CHECK(collect(std::ranges::subrange(three.begin(), three.end())) == numbers{0, 1, 2});
+  }
+}
+
+TEST_CASE("an adaptor takes over a generator that is given away, and a view of one that is kept") {
+  static_assert(pipes<generator<int>, decltype(std::views::take(1))>);
+  static_assert(!pipes<generator<int>&, decltype(std::views::take(1))>);
+  static_assert(!pipes<const generator<int>&, decltype(std::views::take(1))>);
+  static_assert(pipes<std::ranges::ref_view<generator<int>>, decltype(std::views::take(1))>);
+  generator<int> g = counting();
+  CHECK(collect(std::ranges::ref_view(g) | std::views::take(2)) == numbers{0, 1});
+  CHECK(collect(std::ranges::ref_view(g) | std::views::drop(1) | std::views::take(2)) == numbers{3, 4});
+  generator<generator<int>> rows = triangle();
+  CHECK(collect(std::ranges::ref_view(rows) | std::views::join) == numbers{0, 0, 1, 0, 1, 2});
+  CHECK(collect(std::move(g) | std::views::take(1)) == numbers{5});
+}
+
+TEST_CASE("views that want to look at an item twice do not take generators") {
+  static_assert(!pipes<generator<int>, decltype(std::views::reverse)>);
+  static_assert(!pipes<generator<int>, decltype(std::views::common)>);
+  static_assert(!pipes<generator<int>, decltype(std::views::split(1))>);
+}
+
+TEST_CASE("a pipe of one's own may take a generator by reference") {
+  generator<int> g = up_to(4);
+  CHECK((g | sum_of{}) == 6);
 }
 
 TEST_CASE("a view goes on after a loop that was broken off, and leaves the rest") {

@@ -42,7 +42,7 @@ class at_end {
 
 /// "Type: text" for krait's own exceptions, the text for others, "none" for null.
 inline std::string text_of(const std::exception_ptr& exception) {
-  return exception == nullptr ? "none" : krait::detail::describe(exception);
+  return exception == nullptr ? "none" : krait::describe(exception);
 }
 
 /// The exception whose handler is running. Python: sys.exception().

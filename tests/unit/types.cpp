@@ -53,6 +53,11 @@ using krait::yielder;
 template <class Generator, class Body>
 constexpr bool takes = std::is_constructible_v<Generator, Body>;
 
+template <class Generator>
+concept takes_next = requires(Generator&& g) {
+  krait::next(static_cast<Generator&&>(g));
+};
+
 struct returns_text {
   std::string operator()(yielder<int>&) { return ""; }
 };
@@ -82,6 +87,11 @@ static_assert(takes<generator<int>, void (*)(yielder<int>&)>);
 static_assert(!takes<generator<int>, void (*)(yielder<std::string>&)>);
 static_assert(!takes<generator<int>, void (*)(yielder<int, int>&)>);
 static_assert(!takes<generator<int>, void (*)()>);
+static_assert(!std::is_convertible_v<void (*)(), generator<int>>);
+static_assert(!takes<krait::coroutine<>, void (*)()>);
+static_assert(!takes<krait::async_generator<int>, void (*)()>);
+static_assert(!takes<krait::contextmanager<int>, void (*)()>);
+static_assert(!takes<krait::asynccontextmanager<int>, void (*)()>);
 static_assert(!takes<generator<int>, int>);
 static_assert(!takes<generator<int>, generator<long>>);
 static_assert(std::is_convertible_v<returns_nothing, generator<int>>);
@@ -97,6 +107,10 @@ static_assert(std::is_same_v<decltype(std::declval<generator<void>&>().next()), 
 static_assert(std::is_same_v<decltype(std::declval<generator<int>&>().close()), void>);
 static_assert(
     std::is_same_v<decltype(std::declval<generator<int, void, int>&>().close()), std::optional<int>>);
+static_assert(std::is_same_v<decltype(std::declval<generator<int, void, std::optional<int>>&>().close()),
+                             std::optional<int>>);
+static_assert(
+    std::is_same_v<krait::coroutine<int, void, std::optional<int>>::close_type, std::optional<int>>);
 static_assert(std::is_same_v<generator<int, long, short>::yield_type, int>);
 static_assert(std::is_same_v<generator<int, long, short>::send_type, long>);
 static_assert(std::is_same_v<generator<int, long, short>::return_type, short>);
@@ -666,6 +680,90 @@ TEST_CASE("close returns what the body returned in answer, and nothing otherwise
   }
 }
 
+TEST_CASE("close of a Return that is optional gives that: empty if nothing was returned, or nothing") {
+  const auto answering = [](std::optional<int> answer) {
+    return generator<int, void, std::optional<int>>([answer](auto& yield) {
+      try {
+        yield(1);
+      } catch (const krait::generator_exit&) {
+      }
+      return answer;
+    });
+  };
+  auto g = answering(5);
+  CHECK(g.close() == std::nullopt);
+  g = answering(5);
+  g.next();
+  CHECK(g.close() == 5);
+  CHECK(g.close() == std::nullopt);
+  g = answering(std::nullopt);
+  g.next();
+  CHECK(g.close() == std::nullopt);
+
+  generator<int, void, std::optional<std::unique_ptr<int>>> boxes = [](auto& yield) {
+    try {
+      yield(1);
+    } catch (const krait::generator_exit&) {
+    }
+    return std::make_unique<int>(6);
+  };
+  boxes.next();
+  CHECK(**boxes.close() == 6);
+}
+
+TEST_CASE("a destructor of what is returned may be one that could throw") {
+  struct value {
+    explicit value(int n) : number(n) {}
+    ~value() noexcept(false) {}
+    int number;
+  };
+  const auto make = [] {
+    return generator<int, void, value>([](auto& yield) {
+      yield(1);
+      return value(2);
+    });
+  };
+  auto g = make();
+  g.next();
+  try {
+    g.next();
+    FAIL("it went on");
+  } catch (const krait::stop_iteration<value>& stop) {
+    CHECK(stop.value().number == 2);
+  }
+  generator<int, void, int> outer = [&make](auto& yield) { return yield.from(make()).number; };
+  outer.next();
+  CHECK(*outer.resume().result() == 2);
+}
+
+TEST_CASE("what is not yet an exception_ptr is raised by resume_with as by throw_") {
+  const auto body = [](auto& yield) {
+    try {
+      yield(1);
+    } catch (const std::runtime_error& raised) {
+      yield(std::string(raised.what()) == "raised" ? 2 : 0);
+    }
+  };
+  generator<int> g = body;
+  g.next();
+  CHECK(*g.resume_with(std::runtime_error("raised")) == 2);
+  CHECK_THROWS_WITH_AS(static_cast<void>(g.resume_with(krait::value_error("again"))), "again",
+                       krait::value_error);
+
+  krait::coroutine<int> c = [](auto& co) {
+    co.await(krait::awaitable_generator<int>([](auto& yield) {
+      try {
+        yield(1);
+      } catch (int raised) {
+        yield(raised);
+      }
+    }));
+  };
+  c.send();
+  CHECK(*c.resume_with(7) == 7);
+  CHECK(c.resume().returned());
+}
+
 TEST_CASE("steps tell an item from the end, and the end from the time after") {
   generator<int, std::optional<int>, std::string> g = [](auto& yield) {
     const std::optional<int> sent = yield(1);
@@ -709,6 +807,57 @@ TEST_CASE("next with a fallback gives that at the end, and as often as asked") {
   CHECK(&next(references, fallback) == &fallback);
   generator<std::string> texts = [](auto&) {};
   CHECK(next(texts, "text") == "text");
+}
+
+TEST_CASE("next takes a generator that is given away, and closes it") {
+  tally objects;
+  const auto make = [&objects](int items) {
+    return generator<std::string>([&objects, items](auto& yield) {
+      const counted local(objects);
+      for (int i = 0; i < items; ++i) {
+        yield("item");
+      }
+    });
+  };
+  CHECK(next(make(2)) == "item");
+  CHECK(objects.live == 0);
+  CHECK(next(make(2), "nothing") == "item");
+  CHECK(objects.live == 0);
+  CHECK(next(make(0), "nothing") == "nothing");
+  CHECK_THROWS_AS(next(make(0)), krait::stop_iteration<>);
+  // What that would return has gone with the generator.
+  static_assert(!takes_next<generator<int&>>);
+  static_assert(takes_next<generator<int&>&>);
+}
+
+TEST_CASE("a primed generator has run to its first yield") {
+  const auto running_sum = [] {
+    return generator<int, int>([](auto& yield) {
+      for (int total = 0;;) {
+        total += yield(total);
+      }
+    });
+  };
+  auto sum = krait::primed(running_sum());
+  CHECK(sum.suspended());
+  CHECK(sum.send(1) == 1);
+  CHECK(sum.send(2) == 3);
+  CHECK_THROWS_AS(krait::primed(generator<int, int>([](auto&) {})), krait::stop_iteration<>);
+  CHECK_THROWS_AS(krait::primed(std::move(sum)), krait::type_error);
+}
+
+TEST_CASE("an exception is described as in the last line of a traceback") {
+  const auto described = [](auto exception) { return krait::describe(std::make_exception_ptr(exception)); };
+  CHECK(described(krait::value_error("text")) == "krait::value_error: text");
+  CHECK(described(std::runtime_error("text")) == "std::runtime_error: text");
+  CHECK(described(krait::generator_exit()) == "krait::generator_exit: GeneratorExit");
+  CHECK(described(5) == "int");
+  CHECK(krait::describe(nullptr) == "None");
+  try {
+    std::throw_with_nested(krait::type_error("nested"));
+  } catch (...) {
+    CHECK(krait::describe(std::current_exception()) == "krait::type_error: nested");
+  }
 }
 
 namespace {
@@ -1061,6 +1210,24 @@ TEST_CASE("anything that can be called is a body") {
     generator<int> g = [number = std::make_unique<int>(6)](auto& yield) { yield(*number); };
     CHECK(g.next() == 6);
   }
+}
+
+namespace {
+
+std::string overloaded(generator<int>) {
+  return "generator";
+}
+std::string overloaded(const std::function<void(int)>&) {
+  return "function";
+}
+
+}  // namespace
+
+TEST_CASE("what is no body does not pass for one where it matters") {
+  const std::variant<generator<int>, std::function<void()>> either([] {});
+  CHECK(either.index() == 1);
+  CHECK(overloaded([](int) {}) == "function");
+  CHECK(overloaded([](yielder<int>&) {}) == "generator");
 }
 
 TEST_CASE("a body given as an lvalue is copied, and one given as an rvalue moved") {

@@ -378,6 +378,10 @@ template <class Yield, class Send>
 template <std::ranges::input_range Range>
 requires(!detail::is_generator<std::remove_cvref_t<Range>> &&
          !detail::next_iterator<Range>) void yielder<Yield, Send>::from(Range&& range) {
+  static_assert(
+      detail::has_none<Send>,
+      "yield.from: a range takes only None, which this generator's Send cannot say: yield its items "
+      "one by one, or make Send a std::optional");
   detail::check_stack(*this);
   const detail::delegation_scope scope(*this, detail::foreign_delegate);
   constexpr bool given_away = !std::is_reference_v<Range> && detail::owns_elements<Range>;
