@@ -10,12 +10,15 @@ namespace krait {
 namespace {
 
 // A generator may be iterated when the thread's variables are being destroyed, by one of them or by a static
-// object. This one is trivially destroyed, so it can be asked to the end.
-constinit thread_local bool hooks_are_gone = false;
+// object. This one is trivially destroyed, so it can be asked to the end. It is also asked so that a thread
+// which sets no hooks has no object that is to be destroyed: such a one keeps the library that it is in
+// loaded.
+constinit thread_local enum : unsigned char { never_set, there, gone } hooks_are = never_set;
 
 thread_local struct thread_hooks {
   std::shared_ptr<const async_generator_hooks> set;
-  ~thread_hooks() { hooks_are_gone = true; }
+  thread_hooks() noexcept { hooks_are = there; }
+  ~thread_hooks() { hooks_are = gone; }
 } hooks;
 
 }  // namespace
@@ -25,7 +28,7 @@ thread_local struct thread_hooks {
 [[gnu::noinline]] async_generator_hooks set_asyncgen_hooks(async_generator_hooks wanted) {
   async_generator_hooks before = get_asyncgen_hooks();
   const bool none = !wanted.firstiter && !wanted.finalizer;
-  if (!hooks_are_gone) {
+  if (hooks_are == there || (hooks_are == never_set && !none)) {
     hooks.set = none ? nullptr : std::make_shared<const async_generator_hooks>(std::move(wanted));
   }
   return before;
@@ -39,7 +42,7 @@ async_generator_hooks get_asyncgen_hooks() {
 namespace detail {
 
 [[gnu::noinline]] std::shared_ptr<const async_generator_hooks> current_asyncgen_hooks() {
-  return hooks_are_gone ? nullptr : hooks.set;
+  return hooks_are == there ? hooks.set : nullptr;
 }
 
 void throw_cannot_reuse_operation(async_method method) {

@@ -47,7 +47,8 @@ struct debugger_table {
   std::size_t rest_name = offsetof(rarely_used, name);
   std::size_t rest_limit = offsetof(rarely_used, memory) + offsetof(stack, limit);
 
-  frame* const* foreign_delegate = &detail::foreign_delegate;  // what rest_delegate points to, if no generator
+  frame* const* foreign_delegate =
+      &detail::foreign_delegate;  // what rest_delegate points to, if no generator
   std::size_t stage_created = static_cast<std::size_t>(detail::stage::created);
   std::size_t stage_started = static_cast<std::size_t>(detail::stage::started);
 

@@ -48,8 +48,8 @@ std::string type_name(const std::type_info& type) {
 }
 
 void throw_value_does_not_convert(const std::type_info& from, const std::type_info& to) {
-  throw type_error("the value of a StopIteration is of type '" + type_name(from) + "', which does not convert to '" +
-                   type_name(to) + "'");
+  throw type_error("the value of a StopIteration is of type '" + type_name(from) +
+                   "', which does not convert to '" + type_name(to) + "'");
 }
 
 namespace {

@@ -254,18 +254,10 @@ class [[nodiscard]] coroutine {
     mark();
   }
 
-  /// On a stack from `source`, which must outlive the coroutine.
-  template <detail::body_of<awaiter<Yield, Send>, Return> Body>
-  coroutine(std::allocator_arg_t, stack_source& source, Body&& body, const char* name = __builtin_FUNCTION())
-      : generator_(std::allocator_arg, source, wrapped(std::forward<Body>(body)), name) {
-    mark();
-  }
-
-  /// On a stack of the given size.
-  template <detail::body_of<awaiter<Yield, Send>, Return> Body>
-  coroutine(std::allocator_arg_t, const stack_options& options, Body&& body,
-            const char* name = __builtin_FUNCTION())
-      : generator_(std::allocator_arg, options, wrapped(std::forward<Body>(body)), name) {
+  /// On a stack from `where`, as for a generator.
+  template <stack_choice Stack = stack_options, detail::body_of<awaiter<Yield, Send>, Return> Body>
+  coroutine(std::allocator_arg_t, Stack&& where, Body&& body, const char* name = __builtin_FUNCTION())
+      : generator_(std::allocator_arg, std::forward<Stack>(where), wrapped(std::forward<Body>(body)), name) {
     mark();
   }
 

@@ -59,18 +59,14 @@ class [[nodiscard]] generator {
       Body&& body, const char* name = __builtin_FUNCTION())  // NOLINT(google-explicit-constructor)
       : frame_(make(nullptr, std::forward<Body>(body), name)) {}
 
-  /// On a stack from `source`, which must outlive the generator.
-  template <class Body>
+  /// On a stack from `where`: a stack_source&, which must outlive the generator, or stack_options, for a stack
+  /// from a pool that all generators with these options share.
+  ///
+  /// Throws, besides, what the source throws; value_error when the options are beyond the address space.
+  template <stack_choice Stack = stack_options, class Body>
   requires detail::body_of<Body, yielder<Yield, Send>, Return> generator(
-      std::allocator_arg_t, stack_source& source, Body&& body, const char* name = __builtin_FUNCTION())
-      : frame_(make(&source, std::forward<Body>(body), name)) {}
-
-  /// On a stack of the given size, from a pool that all generators with these options share.
-  template <class Body>
-  requires detail::body_of<Body, yielder<Yield, Send>, Return> generator(
-      std::allocator_arg_t, const stack_options& options, Body&& body,
-      const char* name = __builtin_FUNCTION())
-      : frame_(make(&detail::shared_pool(options), std::forward<Body>(body), name)) {}
+      std::allocator_arg_t, Stack&& where, Body&& body, const char* name = __builtin_FUNCTION())
+      : frame_(make(&detail::source_of(where), std::forward<Body>(body), name)) {}
 
   generator(generator&& other) noexcept : frame_(std::exchange(other.frame_, nullptr)) {}
 
