@@ -55,6 +55,8 @@ struct debugger_table {
   std::size_t rest_kind = offsetof(rarely_used, kind);  // a byte
   std::size_t kind_coroutine = static_cast<std::size_t>(kind::coroutine);
   std::size_t kind_async_generator = static_cast<std::size_t>(kind::async_generator);
+
+  std::size_t rest_size = offsetof(rarely_used, memory) + offsetof(stack, size);
 };
 
 }  // namespace krait::detail

@@ -254,6 +254,9 @@ class [[nodiscard]] async_generator {
   /// What its body awaits, as coroutine::awaiting(). Python: `g.ag_await`.
   std::string awaiting() const { return checked()->body.delegate_repr(); }
 
+  /// As generator::stack_used().
+  std::size_t stack_used() const { return checked()->body.stack_used(); }
+
   std::string_view name() const { return checked()->body.name(); }
   /// Throws std::bad_alloc.
   void set_name(std::string_view name) { checked()->body.set_name(name); }

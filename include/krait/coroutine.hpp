@@ -318,6 +318,9 @@ class [[nodiscard]] coroutine {
   /// what is neither coroutine nor generator. Empty if it is not suspended. Python: `c.cr_await`.
   std::string awaiting() const { return checked().delegate_repr(); }
 
+  /// As generator::stack_used().
+  std::size_t stack_used() const { return checked().stack_used(); }
+
   std::string_view name() const { return checked().name(); }
   /// Throws std::bad_alloc.
   void set_name(std::string_view name) { checked().set_name(name); }
