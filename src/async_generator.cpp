@@ -1,25 +1,35 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "krait/async_generator.hpp"
 
+#include <pthread.h>
+
 #include <memory>
+#include <new>
 #include <string>
 #include <utility>
+
+#include "unloading.hpp"
 
 namespace krait {
 
 namespace {
 
-// A generator may be iterated when the thread's variables are being destroyed, by one of them or by a static
-// object. This one is trivially destroyed, so it can be asked to the end. It is also asked so that a thread
-// which sets no hooks has no object that is to be destroyed: such a one keeps the library that it is in
-// loaded.
-constinit thread_local enum : unsigned char { never_set, there, gone } hooks_are = never_set;
+/// Where a thread's hooks are, for as long as it has any. Behind a key, as objects that are thread_local take
+/// of the scarce space for what libraries bring along that are loaded while a program runs, and keep such a
+/// library loaded. So they last until the thread's own thread_local objects are gone, too.
+struct thread_hooks {
+  using kept = std::shared_ptr<const async_generator_hooks>;
 
-thread_local struct thread_hooks {
-  std::shared_ptr<const async_generator_hooks> set;
-  thread_hooks() noexcept { hooks_are = there; }
-  ~thread_hooks() { hooks_are = gone; }
-} hooks;
+  pthread_key_t key;
+  bool known = ::pthread_key_create(&key, [](void* ending) { delete static_cast<kept*>(ending); }) == 0;
+
+  static const thread_hooks& instance() noexcept {
+    static thread_hooks only;
+    return only;
+  }
+
+  kept* mine() const noexcept { return known ? static_cast<kept*>(::pthread_getspecific(key)) : nullptr; }
+};
 
 }  // namespace
 
@@ -27,9 +37,20 @@ thread_local struct thread_hooks {
 // to become a part of it.
 [[gnu::noinline]] async_generator_hooks set_asyncgen_hooks(async_generator_hooks wanted) {
   async_generator_hooks before = get_asyncgen_hooks();
-  const bool none = !wanted.firstiter && !wanted.finalizer;
-  if (hooks_are == there || (hooks_are == never_set && !none)) {
-    hooks.set = none ? nullptr : std::make_shared<const async_generator_hooks>(std::move(wanted));
+  const thread_hooks& hooks = thread_hooks::instance();
+  detail::expect_unloading();
+  std::unique_ptr<thread_hooks::kept> fresh;
+  if (wanted.firstiter || wanted.finalizer) {
+    fresh = std::make_unique<thread_hooks::kept>(
+        std::make_shared<const async_generator_hooks>(std::move(wanted)));
+  }
+  thread_hooks::kept* const former = hooks.mine();
+  if (fresh.get() != former) {
+    if (!hooks.known || ::pthread_setspecific(hooks.key, fresh.get()) != 0) {
+      throw std::bad_alloc();
+    }
+    static_cast<void>(fresh.release());
+    delete former;
   }
   return before;
 }
@@ -42,7 +63,16 @@ async_generator_hooks get_asyncgen_hooks() {
 namespace detail {
 
 [[gnu::noinline]] std::shared_ptr<const async_generator_hooks> current_asyncgen_hooks() {
-  return hooks_are == there ? hooks.set : nullptr;
+  const thread_hooks::kept* const mine = thread_hooks::instance().mine();
+  return mine != nullptr ? *mine : nullptr;
+}
+
+void forget_hooks() noexcept {
+  const thread_hooks& hooks = thread_hooks::instance();
+  delete hooks.mine();
+  if (hooks.known) {
+    ::pthread_key_delete(hooks.key);
+  }
 }
 
 void throw_cannot_reuse_operation(async_method method) {

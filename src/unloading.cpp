@@ -14,6 +14,7 @@
 
 #include <semaphore.h>
 
+#include <atomic>
 #include <new>
 
 #include "overflow.hpp"
@@ -23,7 +24,21 @@ extern "C" int __cxa_atexit(void (*function)(void*), void* argument, void* libra
 namespace krait::detail {
 namespace {
 
-sem_t* exit_begun = nullptr;
+/// Null if nothing is to be done, or it could not be found out when.
+std::atomic<sem_t*> exit_begun = nullptr;
+
+sem_t* posted_by_exit() noexcept {
+  auto* const semaphore = new (std::nothrow) sem_t;
+  if (semaphore != nullptr) {
+    ::sem_init(semaphore, 0, 0);
+    auto* const post = reinterpret_cast<void (*)()>(&::sem_post);
+    if (::__cxa_atexit(reinterpret_cast<void (*)(void*)>(post), semaphore, nullptr) == 0) {
+      return semaphore;
+    }
+  }
+  delete semaphore;
+  return nullptr;
+}
 
 bool is_unloaded() noexcept {
   int posted = 1;
@@ -34,6 +49,7 @@ bool is_unloaded() noexcept {
 [[gnu::destructor(101)]] void clear_away() noexcept {
   stop_watching_for_overflows();
   if (is_unloaded()) {
+    forget_hooks();
     forget_threads();
     unmap_stacks();
   }
@@ -42,20 +58,8 @@ bool is_unloaded() noexcept {
 }  // namespace
 
 void expect_unloading() noexcept {
-  if (exit_begun != nullptr) {
-    return;
-  }
-  auto* const semaphore = new (std::nothrow) sem_t;
-  if (semaphore == nullptr) {
-    return;
-  }
-  ::sem_init(semaphore, 0, 0);
-  auto* const function = reinterpret_cast<void (*)()>(&::sem_post);
-  if (::__cxa_atexit(reinterpret_cast<void (*)(void*)>(function), semaphore, nullptr) == 0) {
-    exit_begun = semaphore;
-  } else {
-    delete semaphore;
-  }
+  static const bool once = (exit_begun = posted_by_exit(), true);
+  static_cast<void>(once);
 }
 
 }  // namespace krait::detail
