@@ -10,25 +10,55 @@
 
 #include "unloading.hpp"
 
+// The C++ runtime's: calls `function(object)` with the destructors of the thread's thread_local objects.
+extern "C" int __cxa_thread_atexit(void (*function)(void*), void* object, void* library) noexcept;  // NOLINT
+extern "C" [[gnu::visibility("hidden")]] void* __dso_handle;                                        // NOLINT
+
 namespace krait {
 
 namespace {
 
-/// Where a thread's hooks are, for as long as it has any. Behind a key, as objects that are thread_local take
-/// of the scarce space for what libraries bring along that are loaded while a program runs, and keep such a
-/// library loaded. So they last until the thread's own thread_local objects are gone, too.
+/// A thread's hooks, from when it first sets some. Like an object that is thread_local they go when the
+/// thread ends, and a generator may be iterated after that, by another such object. But they are found by a
+/// key, as a variable would take of the scarce space for what libraries bring along that are loaded while a
+/// program runs; and whoever asks for hooks does not make any, as what is destroyed with a thread keeps the
+/// library that it is in loaded.
 struct thread_hooks {
-  using kept = std::shared_ptr<const async_generator_hooks>;
+  std::shared_ptr<const async_generator_hooks> set;
 
-  pthread_key_t key;
-  bool known = ::pthread_key_create(&key, [](void* ending) { delete static_cast<kept*>(ending); }) == 0;
-
-  static const thread_hooks& instance() noexcept {
-    static thread_hooks only;
+  static pthread_key_t key() noexcept {
+    static const pthread_key_t only = [] {
+      pthread_key_t made;
+      return ::pthread_key_create(&made, nullptr) == 0 ? made : none;
+    }();
     return only;
   }
 
-  kept* mine() const noexcept { return known ? static_cast<kept*>(::pthread_getspecific(key)) : nullptr; }
+  /// Null if there are none yet; gone() if none can be any more.
+  static thread_hooks* mine() noexcept { return static_cast<thread_hooks*>(::pthread_getspecific(key())); }
+  static thread_hooks* gone() noexcept {
+    static char place;
+    return reinterpret_cast<thread_hooks*>(&place);
+  }
+
+  /// Throws std::bad_alloc.
+  static thread_hooks* make() {
+    auto made = std::make_unique<thread_hooks>();
+    if (::pthread_setspecific(key(), made.get()) != 0) {
+      throw std::bad_alloc();
+    }
+    const auto end = [](void* ending) {
+      ::pthread_setspecific(key(), gone());
+      delete static_cast<thread_hooks*>(ending);
+    };
+    if (::__cxa_thread_atexit(end, made.get(), &__dso_handle) != 0) {
+      ::pthread_setspecific(key(), nullptr);
+      throw std::bad_alloc();
+    }
+    return made.release();
+  }
+
+  static constexpr pthread_key_t none = static_cast<pthread_key_t>(-1);
 };
 
 }  // namespace
@@ -37,20 +67,11 @@ struct thread_hooks {
 // to become a part of it.
 [[gnu::noinline]] async_generator_hooks set_asyncgen_hooks(async_generator_hooks wanted) {
   async_generator_hooks before = get_asyncgen_hooks();
-  const thread_hooks& hooks = thread_hooks::instance();
-  detail::expect_unloading();
-  std::unique_ptr<thread_hooks::kept> fresh;
-  if (wanted.firstiter || wanted.finalizer) {
-    fresh = std::make_unique<thread_hooks::kept>(
-        std::make_shared<const async_generator_hooks>(std::move(wanted)));
-  }
-  thread_hooks::kept* const former = hooks.mine();
-  if (fresh.get() != former) {
-    if (!hooks.known || ::pthread_setspecific(hooks.key, fresh.get()) != 0) {
-      throw std::bad_alloc();
-    }
-    static_cast<void>(fresh.release());
-    delete former;
+  const bool none = !wanted.firstiter && !wanted.finalizer;
+  thread_hooks* mine = thread_hooks::mine();
+  if (mine != thread_hooks::gone() && (mine != nullptr || !none)) {
+    auto fresh = none ? nullptr : std::make_shared<const async_generator_hooks>(std::move(wanted));
+    (mine != nullptr ? mine : thread_hooks::make())->set = std::move(fresh);
   }
   return before;
 }
@@ -63,16 +84,12 @@ async_generator_hooks get_asyncgen_hooks() {
 namespace detail {
 
 [[gnu::noinline]] std::shared_ptr<const async_generator_hooks> current_asyncgen_hooks() {
-  const thread_hooks::kept* const mine = thread_hooks::instance().mine();
-  return mine != nullptr ? *mine : nullptr;
+  const thread_hooks* const mine = thread_hooks::mine();
+  return mine != nullptr && mine != thread_hooks::gone() ? mine->set : nullptr;
 }
 
 void forget_hooks() noexcept {
-  const thread_hooks& hooks = thread_hooks::instance();
-  delete hooks.mine();
-  if (hooks.known) {
-    ::pthread_key_delete(hooks.key);
-  }
+  ::pthread_key_delete(thread_hooks::key());
 }
 
 void throw_cannot_reuse_operation(async_method method) {

@@ -50,7 +50,7 @@ int plugin_sum(int n) {
        krait::generator<int>(std::allocator_arg, krait::stack_options{.size = 100'000}, body)) {
     sum += each;
   }
-  krait::set_asyncgen_hooks({[](krait::async_generator_object&) {}, nullptr});
+  krait::set_asyncgen_hooks(krait::get_asyncgen_hooks());
   krait::coroutine<void, void, int> co = [n](auto& self) {
     krait::async_generator<int> items = [n](auto& inner) {
       for (int i = 0; i < n; ++i) {
