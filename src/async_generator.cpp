@@ -1,22 +1,65 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "krait/async_generator.hpp"
 
+#include <pthread.h>
+
 #include <memory>
+#include <new>
 #include <string>
 #include <utility>
+
+#include "unloading.hpp"
+
+// The C++ runtime's: calls `function(object)` with the destructors of the thread's thread_local objects.
+extern "C" int __cxa_thread_atexit(void (*function)(void*), void* object, void* library) noexcept;  // NOLINT
+extern "C" [[gnu::visibility("hidden")]] void* __dso_handle;                                        // NOLINT
 
 namespace krait {
 
 namespace {
 
-// A generator may be iterated when the thread's variables are being destroyed, by one of them or by a static
-// object. This one is trivially destroyed, so it can be asked to the end.
-constinit thread_local bool hooks_are_gone = false;
-
-thread_local struct thread_hooks {
+/// A thread's hooks, from when it first sets some. Like an object that is thread_local they go when the
+/// thread ends, and a generator may be iterated after that, by another such object. But they are found by a
+/// key, as a variable would take of the scarce space for what libraries bring along that are loaded while a
+/// program runs; and whoever asks for hooks does not make any, as what is destroyed with a thread keeps the
+/// library that it is in loaded.
+struct thread_hooks {
   std::shared_ptr<const async_generator_hooks> set;
-  ~thread_hooks() { hooks_are_gone = true; }
-} hooks;
+
+  static pthread_key_t key() noexcept {
+    static const pthread_key_t only = [] {
+      pthread_key_t made;
+      return ::pthread_key_create(&made, nullptr) == 0 ? made : none;
+    }();
+    return only;
+  }
+
+  /// Null if there are none yet; gone() if none can be any more.
+  static thread_hooks* mine() noexcept { return static_cast<thread_hooks*>(::pthread_getspecific(key())); }
+  static thread_hooks* gone() noexcept {
+    static char place;
+    return reinterpret_cast<thread_hooks*>(&place);
+  }
+
+  /// Throws std::bad_alloc.
+  static thread_hooks* make() {
+    auto made = std::make_unique<thread_hooks>();
+    if (::pthread_setspecific(key(), made.get()) != 0) {
+      throw std::bad_alloc();
+    }
+    const auto end = [](void* ending) {
+      ::pthread_setspecific(key(), gone());
+      delete static_cast<thread_hooks*>(ending);
+    };
+    if (::__cxa_thread_atexit(end, made.get(), &__dso_handle) != 0) {
+      ::pthread_setspecific(key(), nullptr);
+      throw std::bad_alloc();
+    }
+    return made.release();
+  }
+
+  static constexpr pthread_key_t none = static_cast<pthread_key_t>(-1);
+};
 
 }  // namespace
 
@@ -25,8 +68,10 @@ thread_local struct thread_hooks {
 [[gnu::noinline]] async_generator_hooks set_asyncgen_hooks(async_generator_hooks wanted) {
   async_generator_hooks before = get_asyncgen_hooks();
   const bool none = !wanted.firstiter && !wanted.finalizer;
-  if (!hooks_are_gone) {
-    hooks.set = none ? nullptr : std::make_shared<const async_generator_hooks>(std::move(wanted));
+  thread_hooks* mine = thread_hooks::mine();
+  if (mine != thread_hooks::gone() && (mine != nullptr || !none)) {
+    auto fresh = none ? nullptr : std::make_shared<const async_generator_hooks>(std::move(wanted));
+    (mine != nullptr ? mine : thread_hooks::make())->set = std::move(fresh);
   }
   return before;
 }
@@ -39,7 +84,12 @@ async_generator_hooks get_asyncgen_hooks() {
 namespace detail {
 
 [[gnu::noinline]] std::shared_ptr<const async_generator_hooks> current_asyncgen_hooks() {
-  return hooks_are_gone ? nullptr : hooks.set;
+  const thread_hooks* const mine = thread_hooks::mine();
+  return mine != nullptr && mine != thread_hooks::gone() ? mine->set : nullptr;
+}
+
+void forget_hooks() noexcept {
+  ::pthread_key_delete(thread_hooks::key());
 }
 
 void throw_cannot_reuse_operation(async_method method) {

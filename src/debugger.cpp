@@ -47,13 +47,16 @@ struct debugger_table {
   std::size_t rest_name = offsetof(rarely_used, name);
   std::size_t rest_limit = offsetof(rarely_used, memory) + offsetof(stack, limit);
 
-  frame* const* foreign_delegate = &detail::foreign_delegate;  // what rest_delegate points to, if no generator
+  frame* const* foreign_delegate =
+      &detail::foreign_delegate;  // what rest_delegate points to, if no generator
   std::size_t stage_created = static_cast<std::size_t>(detail::stage::created);
   std::size_t stage_started = static_cast<std::size_t>(detail::stage::started);
 
   std::size_t rest_kind = offsetof(rarely_used, kind);  // a byte
   std::size_t kind_coroutine = static_cast<std::size_t>(kind::coroutine);
   std::size_t kind_async_generator = static_cast<std::size_t>(kind::async_generator);
+
+  std::size_t rest_size = offsetof(rarely_used, memory) + offsetof(stack, size);
 };
 
 }  // namespace krait::detail

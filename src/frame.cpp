@@ -269,7 +269,8 @@ void show_waiting_stacks() noexcept {
 void dump_generators(std::ostream& out) {
   static constexpr const char* state_names[] = {"created", "running", "suspended", "closed"};
   const auto write = [&out](const detail::frame& self) {
-    out << self.repr() << ' ' << state_names[static_cast<int>(self.state())];
+    out << self.repr() << ' ' << state_names[static_cast<int>(self.state())] << ", "
+        << detail::used_of(self.rest().memory) << " bytes of stack used";
     if (self.rest().delegate == &detail::foreign_delegate) {
       out << ", delegating to an iterator";
     } else if (self.rest().delegate != nullptr && *self.rest().delegate != nullptr) {

@@ -2,8 +2,8 @@
 #
 # krait's generators in gdb (12 or later), in a live process or a core dump:
 #
-#      krait generators   all generators and coroutines: number, address, state, name, where suspended, what they
-#                         delegate to or await
+#      krait generators   all generators and coroutines: number, address, state, name, where suspended, how much
+#                         stack they have used, what they delegate to or await
 #      krait bt N         the backtrace of one, by its number or its address
 #      krait bt           the backtrace of the selected thread, through all resumers
 #
@@ -51,7 +51,8 @@ class Table:
         frame_caller frame_own frame_rest frame_leaf frame_root frame_stage
         rest_delegator rest_delegate rest_name rest_limit
         foreign_delegate stage_created stage_started
-        rest_kind kind_coroutine kind_async_generator""".split()
+        rest_kind kind_coroutine kind_async_generator
+        rest_size""".split()
 
     def __init__(self):
         address = symbol("krait_debugger_table")
@@ -75,6 +76,7 @@ class Generator:
         self.name = gdb.Value(word(rest + table.rest_name)).cast(gdb.lookup_type("char").pointer()).string(
             errors="replace")
         self.limit = word(rest + table.rest_limit)
+        self.size = word(rest + table.rest_size)
         self.delegator = word(rest + table.rest_delegator)
         delegate = word(rest + table.rest_delegate)  # where the address of that frame stands
         kind = gdb.selected_inferior().read_memory(rest + table.rest_kind, 1)[0][0]
@@ -102,6 +104,19 @@ class Generator:
     def left(self):
         """Is its stack one that has been left, to be continued? Also of one that delegates, running or not."""
         return self.started() and self.resume_at != 0
+
+    def stack_used(self):
+        """generator::stack_used(): how many bytes lie above the lowest that is not zero."""
+        end = self.limit + self.size
+        for place in range(self.limit, end, 4096):
+            try:
+                page = gdb.selected_inferior().read_memory(place, min(4096, end - place)).tobytes()
+            except gdb.MemoryError:  # of a page that was never touched, a core dump may have nothing
+                continue
+            used = page.lstrip(b"\0")
+            if used:
+                return end - place - len(page) + len(used)
+        return 0
 
     def holds(self, sp):
         return self.limit <= sp < self.address
@@ -426,8 +441,8 @@ class Krait(gdb.Command):
 
 
 class Generators(gdb.Command):
-    """Lists all generators and coroutines: number, address, state, name, where it is suspended, and what it delegates
-to or awaits."""
+    """Lists all generators and coroutines: number, address, state, name, where it is suspended, how much stack it has
+used, and what it delegates to or awaits."""
 
     def __init__(self):
         super().__init__("krait generators", gdb.COMMAND_STACK, gdb.COMPLETE_NONE)
@@ -443,6 +458,7 @@ to or awaits."""
                 delegates_to = ", awaits " if generator.kind else ", delegates to "
                 if generator.left():
                     line += ", in " + where(generator)
+                line += ", %d bytes of stack used" % generator.stack_used()
                 if generator.delegates_to_iterator:
                     line += delegates_to + "an iterator"
                 elif generator.delegate:

@@ -3,21 +3,19 @@
 
 namespace krait::detail {
 
-/// Installs the handler that says whose stack overflowed, unless that has been done or
-/// KRAIT_OVERFLOW_HANDLER=off says no. Not to be called by two threads at once.
+/// Installs the handler that says whose stack overflowed, unless it is or KRAIT_OVERFLOW_HANDLER=off says no.
+/// Not to be called by two threads at once.
 void watch_for_overflows() noexcept;
 
-/// A stack for a thread's signal handlers, which have none to run on when the thread's own is full.
-class signal_stack {
- public:
-  /// For the calling thread, unless it has one.
-  void install() noexcept;
+/// The handler goes, and whoever remembers it is to remember what was there before. Called when the library
+/// that it is in is unloaded.
+void stop_watching_for_overflows() noexcept;
 
-  /// Called by the same thread.
-  void remove() noexcept;
+/// Gives the calling thread a stack for its signal handlers, which have none to run on when the thread's own
+/// is full. Returns it; or null, if the thread has one from somebody else, or none can be had.
+void* install_signal_stack() noexcept;
 
- private:
-  void* memory_ = nullptr;
-};
+/// Takes back what install_signal_stack() returned to the same thread.
+void remove_signal_stack(void* given) noexcept;
 
 }  // namespace krait::detail

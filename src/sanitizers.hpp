@@ -25,6 +25,11 @@ inline bool watching() noexcept {
   return &__asan_poison_memory_region != nullptr || &__lsan_register_root_region != nullptr;
 }
 
+/// Does one make frames several times larger?
+inline bool with_large_frames() noexcept {
+  return &__asan_poison_memory_region != nullptr;
+}
+
 /// What lies here may point to what lives.
 inline void add_root(const void* start, std::size_t size) noexcept {
   if (&__lsan_register_root_region != nullptr) {

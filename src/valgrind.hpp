@@ -13,6 +13,8 @@
 #define VALGRIND_STACK_REGISTER(start, end) (static_cast<void>(start), static_cast<void>(end), 0u)
 #define VALGRIND_STACK_DEREGISTER(id) static_cast<void>(id)
 #define VALGRIND_MAKE_MEM_UNDEFINED(start, size) (static_cast<void>(start), static_cast<void>(size))
+#define VALGRIND_DISABLE_ERROR_REPORTING
+#define VALGRIND_ENABLE_ERROR_REPORTING
 #endif
 
 namespace krait::valgrind {
@@ -41,5 +43,13 @@ inline void reuse_stack([[maybe_unused]] const stack& memory) noexcept {
     VALGRIND_MAKE_MEM_UNDEFINED(memory.limit, memory.size);
   }
 }
+
+/// While alive, valgrind says nothing of what it sees on this thread.
+struct silence {
+  silence() noexcept { VALGRIND_DISABLE_ERROR_REPORTING; }
+  ~silence() { VALGRIND_ENABLE_ERROR_REPORTING; }
+  silence(const silence&) = delete;
+  silence& operator=(const silence&) = delete;
+};
 
 }  // namespace krait::valgrind

@@ -94,6 +94,13 @@ class [[nodiscard]] asynccontextmanager {
                       const char* name = __builtin_FUNCTION())
       : generator_(std::forward<Body>(body), name) {}
 
+  /// On a stack from `where`, as for a generator.
+  template <stack_choice Stack = stack_options,
+            detail::body_of<async_yielder<T, void, DriverYield, DriverSend>, void> Body>
+  asynccontextmanager(std::allocator_arg_t, Stack&& where, Body&& body,
+                      const char* name = __builtin_FUNCTION())
+      : generator_(std::allocator_arg, std::forward<Stack>(where), std::forward<Body>(body), name) {}
+
   /// Takes a generator that has not started.
   explicit asynccontextmanager(async_generator<T, void, DriverYield, DriverSend>&& given) noexcept
       : generator_(std::move(given)) {}

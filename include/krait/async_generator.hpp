@@ -193,6 +193,12 @@ class [[nodiscard]] async_generator {
                   const char* name = __builtin_FUNCTION())  // NOLINT(google-explicit-constructor)
       : object_(new object(std::forward<Body>(body), name), dropped) {}
 
+  /// On a stack from `where`, as for a generator.
+  template <stack_choice Stack = stack_options, detail::body_of<handle, void> Body>
+  async_generator(std::allocator_arg_t, Stack&& where, Body&& body, const char* name = __builtin_FUNCTION())
+      : object_(new object(std::forward<Body>(body), name, std::allocator_arg, std::forward<Stack>(where)),
+                dropped) {}
+
   async_generator(async_generator&&) noexcept = default;
   async_generator& operator=(async_generator&&) noexcept = default;
 
@@ -248,6 +254,9 @@ class [[nodiscard]] async_generator {
   /// What its body awaits, as coroutine::awaiting(). Python: `g.ag_await`.
   std::string awaiting() const { return checked()->body.delegate_repr(); }
 
+  /// As generator::stack_used().
+  std::size_t stack_used() const { return checked()->body.stack_used(); }
+
   std::string_view name() const { return checked()->body.name(); }
   /// Throws std::bad_alloc.
   void set_name(std::string_view name) { checked()->body.set_name(name); }
@@ -279,9 +288,10 @@ class [[nodiscard]] async_generator {
 
 #pragma GCC visibility push(default)
   struct object final : detail::driven_async_generator_object<DriverYield, DriverSend> {
-    template <class Body>
-    object(Body&& callable, const char* name)
-        : body(body_with_exchange<std::decay_t<Body>>{std::forward<Body>(callable), exchange}, name) {
+    template <class Body, class... Where>
+    object(Body&& callable, const char* name, Where&&... where)
+        : body(std::forward<Where>(where)...,
+               body_with_exchange<std::decay_t<Body>>{std::forward<Body>(callable), exchange}, name) {
       body.set_kind(detail::kind::async_generator);
     }
     std::string_view name() const override { return body.name(); }

@@ -322,6 +322,11 @@ class [[nodiscard]] contextmanager {
                  const char* name = __builtin_FUNCTION())
       : generator_(std::forward<Body>(body), name) {}
 
+  /// On a stack from `where`, as for a generator.
+  template <stack_choice Stack = stack_options, detail::body_of<yielder<T, void>, void> Body>
+  contextmanager(std::allocator_arg_t, Stack&& where, Body&& body, const char* name = __builtin_FUNCTION())
+      : generator_(std::allocator_arg, std::forward<Stack>(where), std::forward<Body>(body), name) {}
+
   /// Takes a generator that has not started.
   explicit contextmanager(generator<T>&& given) noexcept : generator_(std::move(given)) {}
 

@@ -254,18 +254,10 @@ class [[nodiscard]] coroutine {
     mark();
   }
 
-  /// On a stack from `source`, which must outlive the coroutine.
-  template <detail::body_of<awaiter<Yield, Send>, Return> Body>
-  coroutine(std::allocator_arg_t, stack_source& source, Body&& body, const char* name = __builtin_FUNCTION())
-      : generator_(std::allocator_arg, source, wrapped(std::forward<Body>(body)), name) {
-    mark();
-  }
-
-  /// On a stack of the given size.
-  template <detail::body_of<awaiter<Yield, Send>, Return> Body>
-  coroutine(std::allocator_arg_t, const stack_options& options, Body&& body,
-            const char* name = __builtin_FUNCTION())
-      : generator_(std::allocator_arg, options, wrapped(std::forward<Body>(body)), name) {
+  /// On a stack from `where`, as for a generator.
+  template <stack_choice Stack = stack_options, detail::body_of<awaiter<Yield, Send>, Return> Body>
+  coroutine(std::allocator_arg_t, Stack&& where, Body&& body, const char* name = __builtin_FUNCTION())
+      : generator_(std::allocator_arg, std::forward<Stack>(where), wrapped(std::forward<Body>(body)), name) {
     mark();
   }
 
@@ -330,6 +322,9 @@ class [[nodiscard]] coroutine {
   /// What it is suspended in, as that prints: "<coroutine object NAME at 0x...>", or "<iterator>" of
   /// what is neither coroutine nor generator. Empty if it is not suspended. Python: `c.cr_await`.
   std::string awaiting() const { return checked().delegate_repr(); }
+
+  /// As generator::stack_used().
+  std::size_t stack_used() const { return checked().stack_used(); }
 
   std::string_view name() const { return checked().name(); }
   /// Throws std::bad_alloc.

@@ -72,18 +72,14 @@ class [[nodiscard]] generator {
       Body&& body, const char* name = __builtin_FUNCTION())  // NOLINT(google-explicit-constructor)
       : frame_(make(nullptr, std::forward<Body>(body), name)) {}
 
-  /// On a stack from `source`, which must outlive the generator.
-  template <class Body>
+  /// On a stack from `where`: a stack_source&, which must outlive the generator, or stack_options, for a
+  /// stack from a pool that all generators with these options share.
+  ///
+  /// Throws, besides, what the source throws; value_error when the options are beyond the address space.
+  template <stack_choice Stack = stack_options, class Body>
   requires detail::body_of<Body, yielder<Yield, Send>, Return> generator(
-      std::allocator_arg_t, stack_source& source, Body&& body, const char* name = __builtin_FUNCTION())
-      : frame_(make(&source, std::forward<Body>(body), name)) {}
-
-  /// On a stack of the given size, from a pool that all generators with these options share.
-  template <class Body>
-  requires detail::body_of<Body, yielder<Yield, Send>, Return> generator(
-      std::allocator_arg_t, const stack_options& options, Body&& body,
-      const char* name = __builtin_FUNCTION())
-      : frame_(make(&detail::shared_pool(options), std::forward<Body>(body), name)) {}
+      std::allocator_arg_t, Stack&& where, Body&& body, const char* name = __builtin_FUNCTION())
+      : frame_(make(&detail::source_of(where), std::forward<Body>(body), name)) {}
 
   generator(const generator&) = delete;  // it cannot be copied: std::move it, or refer to it
   generator(generator&& other) noexcept : frame_(std::exchange(other.frame_, nullptr)) {}
@@ -184,6 +180,13 @@ class [[nodiscard]] generator {
     const frame_type& self = checked();
     return self.rest().delegate != nullptr && self.state() == generator_state::suspended;
   }
+
+  /// How many bytes of its stack this has used at the deepest, with its frame and captures: what of
+  /// stack_options::size it takes, but for the up to 1 KiB that spreads stacks. Found by looking for what is
+  /// not zero, so never less than was written to; but a stack that is used again shows its former users, too,
+  /// unless KRAIT_STACK_USED=exact is in the environment (then each stack is cleared before it is used, which
+  /// takes time), or it is of a source of one's own. Asked while it runs, it is what it has been so far.
+  std::size_t stack_used() const { return detail::used_of(checked().rest().memory); }
 
   /// Python: `g.__name__`.
   std::string_view name() const { return checked().rest().name; }
@@ -442,8 +445,8 @@ void operator|(generator<Y, S, R>& self, Adaptor&& adaptor) = delete;  // give i
 
 }  // namespace KRAIT_BACKEND
 
-/// Writes a line for every live generator: name, state and whom it delegates to. No other thread may create,
-/// resume or destroy generators meanwhile.
+/// Writes a line for every live generator: name, state, how much stack it has used (as stack_used() tells),
+/// and whom it delegates to. No other thread may create, resume or destroy generators meanwhile.
 void dump_generators(std::ostream& out);
 
 }  // namespace krait

@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 
 namespace krait {
+
+namespace detail {
+/// default_stack_options().size.
+std::size_t default_stack_size() noexcept;
+}  // namespace detail
 
 /// The memory a generator runs on: `size` bytes, growing down from `limit + size` towards `limit`.
 struct stack {
@@ -15,12 +21,28 @@ struct stack {
 
 /// What a stack is made to.
 struct stack_options {
-  /// Bytes; rounded up to whole pages. Up to 1 KiB goes into spreading stacks in caches.
-  std::size_t size = std::size_t{64} * 1024;
-  std::size_t guard = 0;  ///< inaccessible bytes below; rounded up to whole pages; 0: one page
+  /// Bytes; rounded up to whole pages. Up to 1 KiB goes into spreading stacks in caches. 0: the default.
+  std::size_t size = detail::default_stack_size();
+  /// Inaccessible bytes below, rounded up to whole pages: a frame up to this size cannot step over them. 0:
+  /// the default.
+  std::size_t guard = 0;
 
   friend bool operator==(const stack_options&, const stack_options&) = default;
 };
+
+/// What stacks are made to where nobody says: 64 KiB (512 KiB in a program with AddressSanitizer, which makes
+/// frames several times larger) above a guard of 64 KiB; or the size that KRAIT_STACK_SIZE in the environment
+/// says when it is first looked at, in bytes, or K, M or G of them ("256K"; what is no such size, or less
+/// than 16K, is ignored with a line to stderr); or what set_default_stack_options() says. Any thread may call
+/// it.
+stack_options default_stack_options() noexcept;
+
+/// Makes `options` the default, for the whole program (or, if krait is linked into several of its modules,
+/// for the module that calls it); a member that is 0 leaves that as it is. To be called before the first
+/// generator is made without options or source of its own: afterwards it throws runtime_error, and changes
+/// nothing. value_error when `options` are beyond the address space. Any thread may call it. Python:
+/// `threading.stack_size(size)`.
+void set_default_stack_options(const stack_options& options);
 
 // Told apart by their types, in other shared objects, too.
 #pragma GCC visibility push(default)
@@ -43,12 +65,17 @@ class stack_source {
   virtual void deallocate(stack memory) noexcept = 0;
 };
 
+/// What can be said of the stack of a generator that is made: a stack_source& or stack_options.
+template <class T>
+concept stack_choice = std::convertible_to<T, stack_source&> || std::convertible_to<T, const stack_options&>;
+
 /// A thread-safe pool of equal, guarded stacks. The default source of every generator is such a pool.
 ///
 /// Stacks are cut from large mappings. Below each lies a guard, so that an overflow faults instead of writing
 /// into a neighbour: by MADV_GUARD_INSTALL where the kernel has it (Linux 6.13; no mapping of its own, so a
 /// million stacks fit in one), else by mprotect, which is checked. Stacks that come back are reused, the most
-/// recent first. A pool keeps its mappings until it is destroyed.
+/// recent first; of those that have long not been needed only the address space is kept. A pool keeps its
+/// mappings until it is destroyed.
 class stack_pool final : public stack_source {
  public:
   /// Throws value_error when `options` are beyond the address space.
@@ -65,6 +92,10 @@ class stack_pool final : public stack_source {
   /// Any thread may call it, not only the one that allocated.
   void deallocate(stack memory) noexcept override;
 
+  /// Gives the memory of all free stacks back to the kernel, but for their address space. Any thread may call
+  /// it.
+  void trim() noexcept;
+
   /// The options in force, rounded up to whole pages.
   const stack_options& options() const noexcept;
 
@@ -75,6 +106,10 @@ class stack_pool final : public stack_source {
 };
 
 #pragma GCC visibility pop
+
+/// stack_pool::trim() for the pools behind generators that name none: that of default stacks and those by
+/// options. Other threads keep up to 32 free stacks each. Any thread may call it.
+void trim_stacks() noexcept;
 
 /// How guards are made on this machine: "MADV_GUARD_INSTALL" or "mprotect".
 const char* guard_method() noexcept;
@@ -88,6 +123,16 @@ void deallocate_default_stack(stack memory) noexcept;
 
 /// The pool that all generators with these options share. Lives for ever.
 stack_source& shared_pool(const stack_options& options);
+
+inline stack_source& source_of(stack_source& source) noexcept {
+  return source;
+}
+inline stack_source& source_of(const stack_options& options) {
+  return shared_pool(options);
+}
+
+/// How many bytes of a stack have been used at the deepest: those above the lowest that is not zero.
+std::size_t used_of(const stack& memory) noexcept;
 
 /// Calls `visit(top, data)` for every stack that a pool has ever handed out, with the address just above its
 /// usable memory.

@@ -44,7 +44,9 @@ std::string line_of(const Object& object) {
   krait::dump_generators(out);
   const std::string text = out.str();
   const std::size_t begin = text.find(object.repr());
-  return begin == std::string::npos ? "nothing" : text.substr(begin, text.find('\n', begin) - begin);
+  return begin == std::string::npos
+             ? "nothing"
+             : probes::without_stack_used(text.substr(begin, text.find('\n', begin) - begin));
 }
 
 struct with_await {

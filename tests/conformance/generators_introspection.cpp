@@ -57,7 +57,7 @@ std::string dumped(const std::string& repr) {
   std::istringstream lines(out.str());
   for (std::string line; std::getline(lines, line);) {
     if (line.starts_with(repr + " ")) {
-      return line.substr(repr.size() + 1);
+      return probes::without_stack_used(line).substr(repr.size() + 1);
     }
   }
   return "not there";

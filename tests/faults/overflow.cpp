@@ -44,7 +44,7 @@ generator<std::size_t> endless(krait::stack_source& source) {
 /// Locals larger than the guard.
 generator<std::size_t> oversized() {
   return [](auto& yield) {
-    volatile char local[256 * 1024];
+    volatile char local[1024 * 1024];
     local[0] = 1;
     yield(static_cast<std::size_t>(local[0]));
   };
@@ -63,6 +63,9 @@ bool names(const ending& end, const std::string& name, const std::string& size) 
   return first_line.starts_with(before) && first_line.ends_with(after) &&
          (probes::sanitized || end.text == first_line);
 }
+
+/// Of the stacks of those that say nothing.
+const std::string default_size = std::to_string(krait::default_stack_options().size);
 
 const scenario default_stack("default stack", [] { return static_cast<int>(endless().next()); });
 const scenario large_stack("large stack",
@@ -134,7 +137,7 @@ TEST_CASE("a stack overflow names the generator, its stack's size and the option
       CHECK(names(end, each == &nested ? "outer" : "endless",
                   each == &large_stack ? "1048576"
                   : each == &own_pool  ? "102400"
-                                       : "65536"));
+                                       : default_size));
     }
   }
 }
@@ -143,28 +146,28 @@ TEST_CASE("a frame larger than the guard overflows no less") {
   const ending end = large_frame.run();
   CAPTURE(end.text);
   CHECK(ended_by_fault(end));
-  CHECK(names(end, "oversized", "65536"));
+  CHECK(names(end, "oversized", default_size));
 }
 
 TEST_CASE("a name that is very long is cut in the message") {
   const ending end = renamed.run();
   CHECK(ended_by_fault(end));
-  CHECK(names(end, std::string(300, 'n'), "65536"));
+  CHECK(names(end, std::string(300, 'n'), default_size));
 }
 
 TEST_CASE("a stack overflow on another thread is reported as well") {
   const ending end = other_thread.run();
   CAPTURE(end.text);
   CHECK(ended_by_fault(end));
-  CHECK(names(end, "endless", "65536"));
+  CHECK(names(end, "endless", default_size));
 }
 
 TEST_CASE("a pool's stack that a user's source hands on is reported without a name") {
   const ending end = foreign_source.run();
   CAPTURE(end.text);
   CHECK(ended_by_fault(end));
-  CHECK(end.text.starts_with(
-      "krait: stack overflow in what uses a stack_pool's stack: its stack has 65536 bytes: raise"));
+  CHECK(end.text.starts_with("krait: stack overflow in what uses a stack_pool's stack: its stack has " +
+                             default_size + " bytes: raise"));
 }
 
 TEST_CASE("with KRAIT_OVERFLOW_HANDLER=off there is the signal only") {
@@ -233,9 +236,10 @@ const void* volatile body_stack = nullptr;
 
 /// Is the address that faulted below a local variable of the body, within its stack and guard?
 void look_and_give_up(int, siginfo_t* info, void*) {
+  const auto size = static_cast<std::ptrdiff_t>(krait::default_stack_options().size);
   const auto distance =
       static_cast<const std::byte*>(body_stack) - static_cast<const std::byte*>(info->si_addr);
-  say(distance > 32 * 1024 && distance <= 68 * 1024 ? "at the guard\n" : "elsewhere\n");
+  say(distance > size / 2 && distance <= size + 4 * 1024 ? "at the guard\n" : "elsewhere\n");
   ::_exit(8);
 }
 
@@ -436,5 +440,5 @@ TEST_CASE("a thread that takes a stack is given one for its signals, unless it h
   }
   const ending kept = signal_stack_kept.run();
   CHECK(ended_by_fault(kept));
-  CHECK(names(kept, "endless", "65536"));
+  CHECK(names(kept, "endless", default_size));
 }

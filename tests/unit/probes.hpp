@@ -17,6 +17,7 @@
 #include <iostream>
 #include <new>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -36,6 +37,14 @@ inline constexpr bool sanitized = true;
 inline constexpr bool sanitized = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
 #else
 inline constexpr bool sanitized = false;
+#endif
+
+#if defined(__SANITIZE_ADDRESS__)
+inline constexpr bool address_sanitized = true;
+#elif defined(__has_feature)
+inline constexpr bool address_sanitized = __has_feature(address_sanitizer);
+#else
+inline constexpr bool address_sanitized = false;
 #endif
 
 #if defined(__SANITIZE_THREAD__)
@@ -134,6 +143,17 @@ inline std::string text_of(const std::exception_ptr& exception) {
 /// The text of the exception whose handler is running.
 inline std::string handled() {
   return text_of(std::current_exception());
+}
+
+/// A line of dump_generators() without what it says of the use of stack. Nothing is left of one that does
+/// not.
+inline std::string without_stack_used(const std::string& line) {
+  static constexpr std::string_view words = " bytes of stack used";
+  const std::size_t end = line.find(words);
+  const std::size_t number = end == std::string::npos ? end : line.rfind(", ", end);
+  return number == std::string::npos || std::atoi(&line[number + 2]) < 256
+             ? ""
+             : line.substr(0, number) + line.substr(end + words.size());
 }
 
 /// While alive, keeps what is reported to the unraisable hook.

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -40,6 +41,9 @@ using krait::stack_options;
 using krait::stack_pool;
 
 const std::size_t page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+
+/// Frames are larger with AddressSanitizer.
+constexpr std::size_t default_size = std::size_t{probes::address_sanitized ? 512 : 64} * 1024;
 
 /// Up to 1 KiB of each stack goes into spreading them in caches.
 constexpr std::size_t spread = 1024;
@@ -119,10 +123,50 @@ TEST_CASE("many stacks of 1 MiB do not get into each other's way") {
   }
 }
 
+TEST_CASE("everything that runs on a stack of its own can be told which") {
+  constexpr std::size_t large = std::size_t{1} << 20;
+  constexpr std::size_t deep = 900 * 1024;
+  const auto with = [](auto&& where, std::size_t bytes) {
+    const auto sync = [bytes](auto& yield) { yield(use_stack(bytes)); };
+    const auto async = [bytes](auto& co) { co(use_stack(bytes)); };
+
+    generator<std::size_t> g(std::allocator_arg, where, sync);
+    CHECK(g.next() == bytes);
+    krait::awaitable_generator<std::size_t> a(std::allocator_arg, where, sync);
+    CHECK(a.next() == bytes);
+    krait::coroutine<void, void, std::size_t> c(std::allocator_arg, where,
+                                                [bytes](auto&) { return use_stack(bytes); });
+    CHECK(*c.resume().result() == bytes);
+    krait::async_generator<std::size_t> items(std::allocator_arg, where, async, "items");
+    CHECK(items.name() == "items");
+    auto first = items.anext();
+    CHECK_THROWS_AS(first.next(), krait::stop_iteration<std::size_t>);
+    krait::with(krait::contextmanager<std::size_t>(std::allocator_arg, where, sync),
+                [bytes](std::size_t used) { CHECK(used == bytes); });
+    krait::asynccontextmanager<std::size_t> manager(std::allocator_arg, where, async);
+    CHECK(*manager.aenter().resume().result() == bytes);
+  };
+  with(stack_options{.size = large}, deep);
+  const stack_options constant{.size = large};
+  with(constant, deep);
+  stack_pool pool({.size = large});
+  with(pool, deep);
+  probes::counting_source counted;
+  with(static_cast<krait::stack_source&>(counted), 1024);
+  CHECK(counted.allocated == 6);
+  CHECK(counted.live() == 0);
+  generator<std::size_t> braced(std::allocator_arg, {.size = large},
+                                [](auto& yield) { yield(use_stack(deep)); });
+  CHECK(braced.next() == deep);
+  static_assert(!std::is_constructible_v<krait::async_generator<int>, std::allocator_arg_t, int,
+                                         void (*)(krait::async_yielder<int>&)>);
+}
+
 TEST_CASE("sizes are rounded up to whole pages, and are what is there to use") {
-  CHECK(stack_pool().options() == stack_options{.size = 64 * 1024, .guard = page});
-  CHECK(stack_pool({.size = 1}).options() == stack_options{.size = page, .guard = page});
-  CHECK(stack_pool({.size = 0}).options() == stack_options{.size = page, .guard = page});
+  constexpr std::size_t guard = 64 * 1024;
+  CHECK(stack_pool().options() == stack_options{.size = default_size, .guard = guard});
+  CHECK(stack_pool({.size = 1}).options() == stack_options{.size = page, .guard = guard});
+  CHECK(stack_pool({.size = 0}).options() == stack_options{.size = default_size, .guard = guard});
   CHECK(stack_pool({.size = 5 * page + 1, .guard = page + 1}).options() ==
         stack_options{.size = 6 * page, .guard = 2 * page});
   for (const std::size_t size : {std::size_t{1}, page, 64 * 1024 + page, std::size_t{5} << 20}) {
@@ -181,7 +225,7 @@ TEST_CASE("a stack larger than there is memory to map is bad_alloc, and nothing 
 
 TEST_CASE("a body too large for its stack is an error, and nothing is leaked") {
   probes::tally captured;
-  const auto large_body = [token = probes::counted(captured), bulk = std::array<char, 70'000>()](
+  const auto large_body = [token = probes::counted(captured), bulk = std::array<char, 600'000>()](
                               auto& yield) { yield(bulk.front() + token.value); };
   {
     CHECK_THROWS_AS(static_cast<void>(generator<int>{large_body}), krait::value_error);
@@ -194,7 +238,7 @@ TEST_CASE("a body too large for its stack is an error, and nothing is leaked") {
         static_cast<void>(generator<int>(std::allocator_arg, stack_options{.size = 1}, large_body)),
         krait::value_error);
     CHECK(captured.live == 1);
-    generator<int> g(std::allocator_arg, stack_options{.size = 100'000}, large_body);
+    generator<int> g(std::allocator_arg, stack_options{.size = 700'000}, large_body);
     CHECK(g.next() == 0);
     CHECK(captured.live == 2);
   }
@@ -203,13 +247,13 @@ TEST_CASE("a body too large for its stack is an error, and nothing is leaked") {
 
 TEST_CASE("a body that was too large to move is still the caller's") {
   auto number = std::make_shared<int>(5);
-  auto large_body = [number, bulk = std::array<char, 70'000>()](krait::yielder<int>& yield) {
+  auto large_body = [number, bulk = std::array<char, 600'000>()](krait::yielder<int>& yield) {
     yield(bulk.front() + *number);
   };
   CHECK(number.use_count() == 2);
   CHECK_THROWS_AS(static_cast<void>(generator<int>{std::move(large_body)}), krait::value_error);
   CHECK(number.use_count() == 2);
-  generator<int> g(std::allocator_arg, stack_options{.size = 100'000}, std::move(large_body));
+  generator<int> g(std::allocator_arg, stack_options{.size = 700'000}, std::move(large_body));
   CHECK(number.use_count() == 2);
   CHECK(g.next() == 5);
 }
@@ -458,8 +502,8 @@ TEST_CASE("generators with the same options share a pool") {
 
 TEST_CASE("20,000 generators can be alive at once") {
   // Under valgrind fewer, as it gives up at 30,000 mappings, of which each guard costs two; and under
-  // ThreadSanitizer, which knows 8,128 threads and fibers.
-  const std::size_t count = probes::on_valgrind() || probes::thread_sanitized ? 5'000 : 20'000;
+  // ThreadSanitizer, which knows 8,128 threads and fibers, and AddressSanitizer, whose shadows fill memory.
+  const std::size_t count = probes::on_valgrind() || probes::sanitized ? 5'000 : 20'000;
   std::vector<generator<std::size_t>> all;
   all.reserve(count);
   for (std::size_t i = 0; i < count; ++i) {
@@ -509,6 +553,189 @@ TEST_CASE("what deep calls made resident is given back when their generators are
     }
   }
   CHECK(resident() - before < deep / 2);
+}
+
+namespace {
+
+/// Bytes of a stack that are in memory.
+std::size_t resident(const stack& memory) {
+  std::byte* const end = memory.limit + (memory.size + spread) / page * page;
+  std::vector<unsigned char> pages(static_cast<std::size_t>(end - memory.limit) / page);
+  REQUIRE(::mincore(memory.limit, pages.size() * page, pages.data()) == 0);
+  return page * static_cast<std::size_t>(std::count_if(pages.begin(), pages.end(),
+                                                       [](unsigned char bits) { return (bits & 1) != 0; }));
+}
+
+std::size_t resident(const std::vector<stack>& all) {
+  std::size_t sum = 0;
+  for (const stack& each : all) {
+    sum += resident(each);
+  }
+  return sum;
+}
+
+std::vector<stack> burst(stack_pool& pool, std::size_t count) {
+  std::vector<stack> all(count);
+  for (stack& each : all) {
+    each = pool.allocate();
+    std::memset(each.limit, 1, each.size);
+  }
+  for (const stack& each : all) {
+    pool.deallocate(each);
+  }
+  return all;
+}
+
+/// Takes all stacks once more: each is there, whole and guarded, and no other is.
+bool usable(stack_pool& pool, const std::vector<stack>& all) {
+  std::set<std::byte*> limits;
+  for (const stack& each : all) {
+    limits.insert(each.limit);
+  }
+  std::vector<stack> again(all.size());
+  bool good = true;
+  for (stack& each : again) {
+    each = pool.allocate();
+    good = good && limits.erase(each.limit) == 1 && guarded(each, pool.options().guard);
+    std::memset(each.limit, 2, each.size);
+  }
+  for (const stack& each : again) {
+    pool.deallocate(each);
+  }
+  return good;
+}
+
+}  // namespace
+
+TEST_CASE("a pool that is trimmed keeps nothing of its free stacks in memory, and has them all the same") {
+  if (probes::on_valgrind()) {
+    return;  // its names for stacks lie in their memory
+  }
+  stack_pool pool({.size = 64 * 1024});
+  const std::vector<stack> all = burst(pool, 200);
+  CHECK(resident(all) > 200 * page);
+  pool.trim();
+  CHECK(resident(all) == 0);
+  CHECK(usable(pool, all));
+  const stack in_use = pool.allocate();
+  std::memset(in_use.limit, 3, in_use.size);
+  pool.trim();
+  CHECK(resident(in_use) >= in_use.size);
+  CHECK(std::all_of(in_use.limit, in_use.top(), [](std::byte each) { return each == std::byte{3}; }));
+  pool.deallocate(in_use);
+}
+
+TEST_CASE(
+    "a pool that goes on working gives back what it has not needed for long, and what it needs it keeps") {
+  if (probes::on_valgrind()) {
+    return;
+  }
+  stack_pool pool({.size = 64 * 1024});
+  const std::vector<stack> all = burst(pool, 2000);
+  const std::size_t before = resident(all);
+  CHECK(before > 2000 * page);
+  const auto work = [&](std::size_t at_once, int times) {
+    for (int i = 0; i < times; ++i) {
+      std::vector<stack> some(at_once);
+      for (stack& each : some) {
+        each = pool.allocate();
+        *(each.top() - 1) = std::byte{1};
+      }
+      for (const stack& each : some) {
+        pool.deallocate(each);
+      }
+    }
+  };
+  work(2000, 50);
+  CHECK(resident(all) > before / 10 * 9);
+  work(200, 2000);
+  CHECK(resident(all) < before / 4);
+  CHECK(usable(pool, all));
+}
+
+TEST_CASE("default stacks and those by options are trimmed together") {
+  const auto make = [](std::vector<generator<const std::byte*>>& all, int count, auto... where) {
+    for (int i = 0; i < count; ++i) {
+      all.emplace_back(where..., [](auto& yield) {
+        char deep[32 * 1024];
+        std::memset(deep, 1, sizeof deep);
+        asm volatile("" : : "r"(&deep[0]) : "memory");
+        yield(reinterpret_cast<const std::byte*>(__builtin_frame_address(0)));
+      });
+    }
+  };
+  const auto pages_in_memory = [](const std::vector<const std::byte*>& places) {
+    std::size_t count = 0;
+    for (const std::byte* each : places) {
+      unsigned char is = 0;
+      auto* const start = reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(each) / page * page);
+      REQUIRE(::mincore(start, page, &is) == 0);
+      count += is & 1;
+    }
+    return count;
+  };
+  std::vector<const std::byte*> places;
+  {
+    std::vector<generator<const std::byte*>> all;
+    make(all, 100);
+    make(all, 100, std::allocator_arg, stack_options{.size = 100'000});
+    for (auto& each : all) {
+      places.push_back(each.next());
+    }
+  }
+  CHECK(pages_in_memory(places) > 100);
+  krait::trim_stacks();
+  if (!probes::on_valgrind()) {
+    CHECK(pages_in_memory(places) == 0);
+  }
+  std::vector<generator<const std::byte*>> again;
+  make(again, 150);
+  make(again, 150, std::allocator_arg, stack_options{.size = 100'000});
+  for (auto& each : again) {
+    CHECK(each.next() != nullptr);
+  }
+}
+
+TEST_CASE("how much of its stack a generator has used") {
+  constexpr std::size_t deep = 30 * 1024;
+  // Frames of krait's, and a captured array, come on top.
+  const auto about = [](std::size_t used, std::size_t bytes) {
+    return used >= bytes && used < bytes + 16 * 1024;
+  };
+  stack_pool pool({.size = 200 * 1024});
+  generator<std::size_t> g(std::allocator_arg, pool, [bulk = std::array<char, 2000>{'x'}](auto& yield) {
+    yield(static_cast<std::size_t>(bulk[0]));
+    yield(use_stack(deep));
+    yield(use_stack(100));
+  });
+  CHECK(about(g.stack_used(), 100));
+  g.next();
+  CHECK(about(g.stack_used(), 2000));
+  CHECK(g.stack_used() < deep);
+  g.next();
+  CHECK((about(g.stack_used(), deep) || probes::address_sanitized));
+  CHECK(g.stack_used() > deep);
+  const std::size_t deepest = g.stack_used();
+  g.next();
+  CHECK(g.stack_used() == deepest);
+  g.close();
+  CHECK(g.stack_used() >= deepest);
+  generator<int>* self = nullptr;
+  generator<int> running(std::allocator_arg, pool, [&](auto&) { CHECK(self->stack_used() > 0); });
+  self = &running;
+  static_cast<void>(running.resume());
+
+  krait::coroutine<void, void, std::size_t> c(std::allocator_arg, pool,
+                                              [](auto&) { return use_stack(deep); });
+  CHECK(c.stack_used() < deep);
+  static_cast<void>(c.resume());
+  CHECK(c.stack_used() > deep);
+  krait::async_generator<std::size_t> a(std::allocator_arg, pool, [](auto& co) { co(use_stack(deep)); });
+  CHECK(a.stack_used() < deep);
+  CHECK_THROWS_AS(static_cast<void>(a.anext().next()), krait::stop_iteration<std::size_t>);
+  CHECK(a.stack_used() > deep);
+  generator<int> moved = std::move(running);
+  CHECK_THROWS_AS(static_cast<void>(running.stack_used()), krait::value_error);
 }
 
 TEST_CASE("guard: the method is one of two, and the environment can choose mprotect") {
