@@ -151,12 +151,13 @@ struct throw_catch {
   [[noreturn, gnu::noinline]] static void raise() { throw bench::error(); }
 };
 
-/// What the kernel does for stacks that are first used: one page out of 17, and perhaps one more as a guard.
+/// What the kernel does for stacks that are first used: one page out of 33, and perhaps 17 as a guard.
 template <bool guarded>
 struct page_faults {
   static long first_uses(int count) {
     constexpr std::size_t page = 4096;
-    constexpr std::size_t slot = 17 * page;
+    constexpr std::size_t slot = 33 * page;
+    constexpr std::size_t guard = 17 * page;
     const std::size_t size = static_cast<std::size_t>(count) * slot;
     void* const memory =
         ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -166,8 +167,8 @@ struct page_faults {
     ::madvise(memory, size, MADV_NOHUGEPAGE);
     for (std::size_t at = 0; at < size; at += slot) {
       std::byte* const stack = static_cast<std::byte*>(memory) + at;
-      if (guarded && ::madvise(stack, page, MADV_GUARD_INSTALL) != 0) {
-        ::mprotect(stack, page, PROT_NONE);
+      if (guarded && ::madvise(stack, guard, MADV_GUARD_INSTALL) != 0) {
+        ::mprotect(stack, guard, PROT_NONE);
       }
       *static_cast<volatile std::byte*>(stack + slot - page) = std::byte{1};
     }
