@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <dlfcn.h>
 #include <pthread.h>
 
 #include <atomic>
@@ -21,10 +22,10 @@ std::atomic<int> locks = 0;
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 
 extern "C" {
-int __pthread_mutex_lock(pthread_mutex_t* mutex) noexcept;
 int pthread_mutex_lock(pthread_mutex_t* mutex) noexcept {
+  static const auto real = reinterpret_cast<int (*)(pthread_mutex_t*)>(::dlsym(RTLD_NEXT, __func__));
   ++locks;
-  return __pthread_mutex_lock(mutex);
+  return real(mutex);
 }
 }
 

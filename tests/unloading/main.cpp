@@ -217,18 +217,18 @@ int a_hundred_at_once() {
 
 /// At the end of a program, other threads go on to the last.
 int exit_while_used() {
-  static const plugin one;
+  static const plugin& one = *new plugin;
+  one.function<void()>("plugin_linger_at_end")();
   for (int i = 0; i < 3; ++i) {
-    std::thread([] {
+    std::thread([sum = one.function<int(int)>("plugin_simple_sum")] {
       for (;;) {
-        static_cast<void>(one.works());
+        sum(10);
+        // With no generator alive, but stacks at hand.
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
       }
     }).detach();
   }
   std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  static const struct late {
-    ~late() { std::this_thread::sleep_for(std::chrono::milliseconds(20)); }
-  } destroyed_first;
   return one.works() ? 0 : 1;
 }
 

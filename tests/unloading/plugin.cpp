@@ -2,6 +2,7 @@
 
 // A library with krait in it, as programs load and unload them.
 
+#include <chrono>
 #include <thread>
 #include <vector>
 
@@ -32,16 +33,31 @@ last with_static_storage{counting(3), nullptr};
 krait::stack_pool pool({.size = 32 * 1024});
 std::vector<krait::generator<int>>* left_alive = nullptr;
 
+bool lingers = false;
+
+/// Runs after krait's own, which is linked later.
+[[gnu::destructor(101)]] void linger() {
+  if (lingers) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+}
+
 }  // namespace
 
 extern "C" {
 
-/// Uses all that there is: 0 + ... + n - 1, four times.
-int plugin_sum(int n) {
+/// 0 + ... + n - 1, on a default stack.
+int plugin_simple_sum(int n) {
   int sum = 0;
   for (const int each : counting(n)) {
     sum += each;
   }
+  return sum;
+}
+
+/// Uses all that there is: 0 + ... + n - 1, four times.
+int plugin_sum(int n) {
+  int sum = plugin_simple_sum(n);
   const auto body = [n](auto& yield) { yield.from(counting(n)); };
   for (const int each : krait::generator<int>(std::allocator_arg, pool, body)) {
     sum += each;
@@ -75,6 +91,10 @@ int plugin_sum(int n) {
 
 void plugin_note_closing(bool* closed) {
   with_static_storage.closed = closed;
+}
+
+void plugin_linger_at_end() {
+  lingers = true;
 }
 
 /// From now on a generator is alive; returns an address on its stack.
