@@ -11,6 +11,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "../unit/probes.hpp"
 #include "../unit/support.hpp"
 
 // CPython's cases on what a generator tells of itself (generators.cases.tsv).

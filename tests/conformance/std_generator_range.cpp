@@ -95,7 +95,8 @@ TEST_CASE("std_generator: an iterator can be moved, not copied, and is of C++20 
   CHECK(std::is_nothrow_move_assignable_v<iterator>);
   CHECK_FALSE(std::copy_constructible<iterator>);
   CHECK_FALSE(std::is_copy_assignable_v<iterator>);
-  CHECK_FALSE(std::is_default_constructible_v<iterator>);
+  // Here krait differs: GCC 12's views, join above all, make empty iterators of what they stand on.
+  CHECK(std::is_default_constructible_v<iterator>);
   CHECK_FALSE(has_iterator_category<iterator>);
   CHECK(std::same_as<decltype(std::declval<iterator&>()++), void>);
   CHECK(std::same_as<decltype(++std::declval<iterator&>()), iterator&>);

@@ -50,6 +50,7 @@ std::string printed_by(int (*example)()) {
   auto* const before = std::cout.rdbuf(out.rdbuf());
   example();
   std::cout.rdbuf(before);
+  std::cout.copyfmt(std::ios(nullptr));  // as a program finds it
   std::string text = out.str();
   text.erase(text.find_last_not_of(" \\n") + 1);
   return text;
