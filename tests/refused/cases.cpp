@@ -252,6 +252,9 @@ krait::contextmanager<int, int> refused() {
 void refused(krait::generator<int>& g) {
   g | std::views::take(1);
 }
+//! -fno-exceptions: krait needs exceptions
+
+//! -fno-rtti: krait needs run-time type information
 
 //! -std=c++17: krait needs C++20: compile with -std=c++20
 
