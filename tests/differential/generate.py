@@ -48,7 +48,7 @@ LAST = ("raise", "raise_with_cause", "return", "return_received", "break", "cont
 
 
 class Generator:
-    RAISED, CAUGHT, OPERATIONS, CALLS = RAISED, CAUGHT, OPERATIONS, CALLS
+    RAISED, THROWN, CAUGHT, OPERATIONS, CALLS = RAISED, THROWN, CAUGHT, OPERATIONS, CALLS
 
     def __init__(self, seed, index):
         self.random = random.Random(f"{seed}/{index}").random
@@ -90,7 +90,7 @@ class Generator:
         if kind == "send":
             return [kind, slot, self.value()]
         if kind == "throw":
-            op = [kind, slot, self.exception_of(THROWN, 0.3)]
+            op = [kind, slot, self.exception_of(self.THROWN, 0.3)]
             return op + [self.exception()] if self.chance(0.15) else op
         if kind == "for":
             return [kind, slot, 1 + self.below(4)]
@@ -197,11 +197,11 @@ class Generator:
         self.bodies = 1 + self.below(4) + (self.below(4) if self.chance(0.4) else 0)
         self.slots = 1 + self.below(4)
 
-    def first_use(self, slot):
-        """Of what the driver has just made."""
+    def first_use(self, slot, body, defs):
+        """Of what the driver has just made of a body."""
         if self.chance(0.8):
             return [["next", slot]]
-        return [["throw", slot, self.exception_of(THROWN, 0.3)]] if self.chance(0.3) else []
+        return [["throw", slot, self.exception_of(self.THROWN, 0.3)]] if self.chance(0.3) else []
 
     def delegated_to(self, slot, defs):
         """Of what is in the slot: runs a body that delegates to it, if there is one."""
@@ -237,7 +237,7 @@ class Generator:
             driver.append(op)
             used[slot] = 0 if kind == "new" else used[slot] + LIFE.get(kind, 1)
             if kind == "new":
-                driver += self.first_use(slot)
+                driver += self.first_use(slot, op[2], defs)
             elif kind in ASYNC_OPERATIONS and self.chance(0.5):
                 driver += self.delegated_to(slot, defs)
         return {"slots": self.slots, "defs": defs, "driver": driver}
@@ -247,6 +247,7 @@ class AsyncGenerator(Generator):
     """The same, with bodies of all kinds, managers, and operations that are objects."""
 
     RAISED = Weighted(**RAISED.weights, StopAsyncIteration=2)
+    THROWN = Weighted(**THROWN.weights, StopAsyncIteration=2)
     CAUGHT = Weighted(**CAUGHT.weights, StopAsyncIteration=3)
     OPERATIONS = Weighted(**OPERATIONS.weights, **ASYNC_OPERATIONS)
     CALLS = Weighted(**CALLS.weights, **ASYNC_CALLS)
@@ -254,6 +255,13 @@ class AsyncGenerator(Generator):
         (awaits, *place): Weighted(**kinds.weights, **MANAGERS, pause=8 if awaits else 2, **(ASYNC_STATEMENTS if awaits else {}))
         for place, kinds in KINDS.items() for awaits in (False, True)
     }
+
+    def first_use(self, slot, body, defs):
+        if self.kinds[body] == "asyncgen" and self.chance(0.2):
+            op = self.making(MADE.pick(self.random), slot, -1)
+            op[1:3] = (slot + 1) % self.slots, slot
+            return [op, *self.delegated_to(op[1], defs)]
+        return super().first_use(slot, body, defs)
 
     def later(self, body, *kinds):
         """A later body of one of these kinds, or none."""
@@ -270,21 +278,26 @@ class AsyncGenerator(Generator):
         of = fit[self.below(len(fit))] if fit and self.chance(0.9) else self.slot(body)
         if of == slot and self.chance(0.8):
             slot = (slot + 1) % self.slots
-        return [kind, slot, of] + {"asend": lambda: [self.value()], "athrow": lambda: [self.exception_of(THROWN, 0.3)]}.get(kind, list)()
+        return [kind, slot, of] + {"asend": lambda: [self.value()], "athrow": lambda: [self.exception_of(self.THROWN, 0.3)]}.get(kind, list)()
 
     def block(self, body, *place):
-        """Often what is delegated to is an operation that has just been made, and perhaps used."""
+        """Often what is delegated to is an operation that has just been made, perhaps of a generator that has, too, and
+        perhaps used."""
         made = []
         for s in super().block(body, *place):
-            if s[0] == "share" and self.chance(0.3):
+            if s[0] != "share" or not self.chance(0.35):
+                made.append(s)
+            else:
                 op = self.making(MADE.pick(self.random), s[1], body)
+                fresh = self.later(body, "coroutine" if op[0] == "wrap" else "asyncgen")
+                if fresh is not None and self.chance(0.5):
+                    made.append(["call", ["new", op[2], fresh]])
                 made.append(["call", op])
                 if self.chance(0.25):
                     use = self.plain_operation(USES.pick(self.random), body)
                     use[1] = op[1 + self.below(2)]
                     made.append(["call", use])
-                s = ["share", op[1]]
-            made.append(s)
+                made += [["share", op[1]], ["received"]]
         return made
 
     def statement(self, body, depth, in_loop, in_handler):
