@@ -252,6 +252,7 @@ krait::contextmanager<int, int> refused() {
 void refused(krait::generator<int>& g) {
   g | std::views::take(1);
 }
+
 //! -fno-exceptions: krait needs exceptions
 
 //! -fno-rtti: krait needs run-time type information
