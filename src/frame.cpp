@@ -15,6 +15,9 @@
 #include "sanitizers.hpp"
 #include "valgrind.hpp"
 
+/// Linked into programs of which some function is compiled with -fsplit-stack.
+extern "C" [[gnu::weak]] void __morestack();  // NOLINT(bugprone-reserved-identifier)
+
 namespace krait {
 namespace detail {
 
@@ -97,7 +100,12 @@ void throw_no_exception() {
   throw type_error("exceptions must be classes or instances deriving from BaseException, not NoneType");
 }
 void throw_yield_elsewhere() {
-  throw runtime_error("yield called outside the generator it belongs to");
+  // Where a function is compiled with -fsplit-stack, it may run on a piece of stack that this has allocated.
+  // (It takes generators' stacks for an overflow of the thread's.)
+  throw runtime_error(&__morestack != nullptr
+                          ? "yield called outside the generator it belongs to, or by a function that is "
+                            "compiled with -fsplit-stack, which generators cannot run with"
+                          : "yield called outside the generator it belongs to");
 }
 
 void throw_unusable_stack(std::size_t needed, stack memory) {

@@ -16,10 +16,11 @@ class Weighted:
         return self.items[bisect.bisect(self.sums, random() * self.sums[-1])]
 
 
-RAISED = Weighted(A=6, B=6, C=3, GX=2, SX=2, GeneratorExit=4, StopIteration=3, RuntimeError=2, ValueError=1, TypeError=1,
-                  AttributeError=0.5)
-CAUGHT = Weighted(Exception=12, BaseException=12, GeneratorExit=6, StopIteration=3, RuntimeError=4, ValueError=3, TypeError=1,
-                  AttributeError=1, A=6, B=3, C=3, GX=2, SX=1.5)
+RAISED = Weighted(A=6, B=6, C=3, GX=2, SX=2, GeneratorExit=4, StopIteration=3, RuntimeError=2, ValueError=1, TypeError=2,
+                  AttributeError=1)
+THROWN = Weighted(**{**RAISED.weights, "StopIteration": 9})
+CAUGHT = Weighted(Exception=12, BaseException=12, GeneratorExit=6, StopIteration=3, RuntimeError=4, ValueError=3, TypeError=3,
+                  AttributeError=2, A=6, B=3, C=3, GX=2, SX=1.5)
 OPERATIONS = Weighted(new=12, next=32, send=12, throw=18, close=10, drop=6, state=1, **{"for": 6})
 CALLS = Weighted(new=4, next=10, send=5, throw=5, close=6, drop=5, state=4, **{"for": 3})
 ACTIONS = Weighted(item=10, stop=2, **{"raise": 3}, echo=2, rethrow=2, call=3)
@@ -39,13 +40,15 @@ MANAGERS = {"with": 7, "manage": 3, "closing": 2}
 ASYNC_STATEMENTS = dict(async_for=8, async_with=10, async_manage=6, aclosing=3)
 ASYNC_OPERATIONS = dict(anext=6, asend=3, athrow=3, aclose=3, wrap=2)
 ASYNC_CALLS = dict(anext=2, asend=1, athrow=1, aclose=1, wrap=1)
+MADE = Weighted(anext=2, asend=1, athrow=3, aclose=1.5, wrap=0.5)
+USES = Weighted(next=2, throw=1, close=1)
 BLOCK_AT = {"loop": 2, "scope": 2, "with": 2, "async_with": 2, "closing": 2, "aclosing": 2, "async_for": 3, "manage": 3,
             "async_manage": 3}
 LAST = ("raise", "raise_with_cause", "return", "return_received", "break", "continue", "reraise", "raise_from")
 
 
 class Generator:
-    RAISED, CAUGHT, OPERATIONS, CALLS = RAISED, CAUGHT, OPERATIONS, CALLS
+    RAISED, THROWN, CAUGHT, OPERATIONS, CALLS = RAISED, THROWN, CAUGHT, OPERATIONS, CALLS
 
     def __init__(self, seed, index):
         self.random = random.Random(f"{seed}/{index}").random
@@ -62,7 +65,10 @@ class Generator:
         return None if r < 0.3 else self.below(10) if r < 0.8 else "ab"[self.below(2)]
 
     def exception(self, plain=0.15):
-        name = self.RAISED.pick(self.random)
+        return self.exception_of(self.RAISED, plain)
+
+    def exception_of(self, kinds, plain):
+        name = kinds.pick(self.random)
         return [name] if self.chance(plain) else [name, next(self.labels)]
 
     def slot(self, body):
@@ -84,7 +90,7 @@ class Generator:
         if kind == "send":
             return [kind, slot, self.value()]
         if kind == "throw":
-            op = [kind, slot, self.exception(plain=0.3)]
+            op = [kind, slot, self.exception_of(self.THROWN, 0.3)]
             return op + [self.exception()] if self.chance(0.15) else op
         if kind == "for":
             return [kind, slot, 1 + self.below(4)]
@@ -191,6 +197,21 @@ class Generator:
         self.bodies = 1 + self.below(4) + (self.below(4) if self.chance(0.4) else 0)
         self.slots = 1 + self.below(4)
 
+    def first_use(self, slot, body, defs):
+        """Of what the driver has just made of a body."""
+        if self.chance(0.8):
+            return [["next", slot]]
+        return [["throw", slot, self.exception_of(self.THROWN, 0.3)]] if self.chance(0.3) else []
+
+    def delegated_to(self, slot, defs):
+        """Of what is in the slot: runs a body that delegates to it, if there is one."""
+        bodies = [k for k, body in enumerate(defs) if f"['share', {slot}]" in str(body)]
+        others = [s for s in range(self.slots) if s != slot]
+        if not bodies or not others:
+            return []
+        other = others[self.below(len(others))]
+        return [["new", other, bodies[self.below(len(bodies))]], ["next", other]]
+
     def program(self):
         first = self.begin()
         tower = self.chance(0.3)
@@ -215,8 +236,10 @@ class Generator:
                 kind = "new"
             driver.append(op)
             used[slot] = 0 if kind == "new" else used[slot] + LIFE.get(kind, 1)
-            if kind == "new" and self.chance(0.8):
-                driver.append(["next", slot])
+            if kind == "new":
+                driver += self.first_use(slot, op[2], defs)
+            elif kind in ASYNC_OPERATIONS and self.chance(0.5):
+                driver += self.delegated_to(slot, defs)
         return {"slots": self.slots, "defs": defs, "driver": driver}
 
 
@@ -224,6 +247,7 @@ class AsyncGenerator(Generator):
     """The same, with bodies of all kinds, managers, and operations that are objects."""
 
     RAISED = Weighted(**RAISED.weights, StopAsyncIteration=2)
+    THROWN = Weighted(**THROWN.weights, StopAsyncIteration=2)
     CAUGHT = Weighted(**CAUGHT.weights, StopAsyncIteration=3)
     OPERATIONS = Weighted(**OPERATIONS.weights, **ASYNC_OPERATIONS)
     CALLS = Weighted(**CALLS.weights, **ASYNC_CALLS)
@@ -232,6 +256,13 @@ class AsyncGenerator(Generator):
         for place, kinds in KINDS.items() for awaits in (False, True)
     }
 
+    def first_use(self, slot, body, defs):
+        if self.kinds[body] == "asyncgen" and self.chance(0.2):
+            op = self.making(MADE.pick(self.random), slot, -1)
+            op[1:3] = (slot + 1) % self.slots, slot
+            return [op, *self.delegated_to(op[1], defs)]
+        return super().first_use(slot, body, defs)
+
     def later(self, body, *kinds):
         """A later body of one of these kinds, or none."""
         found = [k for k in range(body + 1, self.bodies) if self.kinds[k] in kinds]
@@ -239,14 +270,35 @@ class AsyncGenerator(Generator):
 
     def operation(self, kinds, body):
         kind = kinds.pick(self.random)
-        if kind not in ASYNC_OPERATIONS:
-            return self.plain_operation(kind, body)
-        slot = self.slot(body)
+        return self.making(kind, self.slot(body), body) if kind in ASYNC_OPERATIONS else self.plain_operation(kind, body)
+
+    def making(self, kind, slot, body):
+        """Fills the slot, or the next one, with something made of what is in another one."""
         fit = [s for s, k in enumerate(self.held) if k == ("coroutine" if kind == "wrap" else "asyncgen")]
         of = fit[self.below(len(fit))] if fit and self.chance(0.9) else self.slot(body)
         if of == slot and self.chance(0.8):
             slot = (slot + 1) % self.slots
-        return [kind, slot, of] + {"asend": lambda: [self.value()], "athrow": lambda: [self.exception(0.3)]}.get(kind, list)()
+        return [kind, slot, of] + {"asend": lambda: [self.value()], "athrow": lambda: [self.exception_of(self.THROWN, 0.3)]}.get(kind, list)()
+
+    def block(self, body, *place):
+        """Often what is delegated to is an operation that has just been made, perhaps of a generator that has, too, and
+        perhaps used."""
+        made = []
+        for s in super().block(body, *place):
+            if s[0] != "share" or not self.chance(0.35):
+                made.append(s)
+            else:
+                op = self.making(MADE.pick(self.random), s[1], body)
+                fresh = self.later(body, "coroutine" if op[0] == "wrap" else "asyncgen")
+                if fresh is not None and self.chance(0.5):
+                    made.append(["call", ["new", op[2], fresh]])
+                made.append(["call", op])
+                if self.chance(0.25):
+                    use = self.plain_operation(USES.pick(self.random), body)
+                    use[1] = op[1 + self.below(2)]
+                    made.append(["call", use])
+                made += [["share", op[1]], ["received"]]
+        return made
 
     def statement(self, body, depth, in_loop, in_handler):
         self.budget -= 1

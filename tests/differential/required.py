@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSL-1.0
 """What a long run of random programs must have executed, so that a thin generator of programs cannot hide."""
 
-FROM_COUNT = 20_000
+FROM_COUNT = 50_000
 
 _STATEMENTS = ("trace received caught yield yield_received own share list foreign try scope raise raise_from reraise return "
                "return_received loop break continue call else").split()
@@ -25,6 +25,8 @@ FEATURES = [
     "driver close: A", "driver close: ValueError(generator already executing)", f"driver close: {_IGNORED}",
     "driver close: RuntimeError(generator raised StopIteration)",
     "unraisable: A", "unraisable: RuntimeError(generator raised StopIteration)", f"unraisable: {_IGNORED}",
+    "foreign: sent optionals",
+    *(f"throw StopIteration into {state}" for state in "crsdx"), *(f"share generator: {state}" for state in "crsdx"),
 ]
 
 _REFUSED = ("{}(): asynchronous generator is already running".format(m) for m in ("anext", "athrow", "aclose"))
@@ -41,6 +43,10 @@ ASYNC_FEATURES = [
         "coroutine raised StopIteration", "async generator raised StopIteration",
         "async generator raised StopAsyncIteration", "generator didn't yield", "generator didn't stop",
         "generator didn't stop after throw()", "generator didn't stop after athrow()")),
+    *(f"share {kind}: {state}" for kind in ("asyncgen", "asend", "athrow", "aclose") for state in "csxwr"),
+    *(f"share {kind}: {state}" for kind in ("awaitable", "coroutine", "wrapper") for state in "csxdr"
+      if (kind, state) not in (("coroutine", "s"), ("wrapper", "s"))),
+    "throw StopIteration into w", "throw StopIteration into o",
     "driver next: StopAsyncIteration", "driver next: ValueError(coroutine already executing)",
     "driver send: TypeError(can't send non-None value to a just-started coroutine)",
     "driver send: TypeError(can't send non-None value to a just-started async generator)",

@@ -5,31 +5,60 @@
 
 #include <cstddef>
 #include <exception>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <variant>
 
 #include "world.hpp"
 
 namespace differential {
 
-/// A hand-written iterator, as `yield.from` takes it: with next() and those of the others that it has.
-template <bool has_send, bool has_throw, bool has_close>
+/// Raises stop_iteration with a value of one type or another: of all that arrives where a `value` is wanted.
+[[noreturn]] inline void stop_with(world& w, const value& item) {
+  const int turn = w.next_turn();
+  if (turn % 3 == 0) {
+    throw krait::stop_iteration<value>(item);
+  }
+  if (turn % 3 == 1) {
+    throw krait::stop_iteration<std::optional<value>>(item);
+  }
+  switch (item.index()) {
+    case 0:
+      throw krait::stop_iteration<>();
+    case 1:
+      throw krait::stop_iteration(std::get<int>(item));
+    default:
+      if (turn % 2 == 0) {
+        throw krait::stop_iteration(std::get<std::string>(item).c_str());
+      }
+      throw krait::stop_iteration(std::get<std::string>(item));
+  }
+}
+
+/// A hand-written iterator, as `yield.from` takes it. It evaluates to a Return.
+template <class Return>
 class foreign {
  public:
-  using return_type = value;
+  using return_type = Return;
   foreign(world& w, const foreign_spec& spec) : world_(w), spec_(spec) {}
 
   value next() {
     world_.trace("f.next");
     return act(next_, spec_.next, value(), nullptr);
   }
-  value send(value sent) requires has_send {
+
+ protected:
+  value receive(const value& sent) {
     world_.trace("f.send " + repr(sent));
     return act(send_, *spec_.send, sent, nullptr);
   }
-  value throw_(std::exception_ptr thrown) requires has_throw {
+  value receive_exception(const std::exception_ptr& thrown) {
     world_.trace("f.throw " + describe(thrown));
     return act(throw_calls_, *spec_.raise, value(), thrown);
   }
-  void close() requires has_close {
+  void end() {
     world_.trace("f.close");
     if (close_ < spec_.close->size()) {
       act(close_, *spec_.close, value(), nullptr);
@@ -43,7 +72,7 @@ class foreign {
       if (thrown != nullptr) {
         std::rethrow_exception(thrown);
       }
-      throw krait::stop_iteration<value>();
+      stop_with(world_, value());
     }
     const action& step = steps[call++];
     world_.count(join("foreign: ", name(step.kind)));
@@ -51,7 +80,7 @@ class foreign {
       case action_kind::item:
         return step.item;
       case action_kind::stop:
-        throw krait::stop_iteration<value>(step.item);
+        stop_with(world_, step.item);
       case action_kind::raise:
         world_.with_new_exception(*step.exception, [](const auto& exception) { throw exception; });
         break;
@@ -73,17 +102,58 @@ class foreign {
   std::size_t next_ = 0, send_ = 0, throw_calls_ = 0, close_ = 0;
 };
 
-/// Calls `use` with a foreign iterator that has the methods that `spec` has; flags decided so far come first.
-template <bool... flags, class Use>
+// The methods that it may have or not.
+
+template <class Iterator>
+struct with_send : Iterator {
+  using Iterator::Iterator;
+  value send(value sent) { return this->receive(sent); }
+};
+
+/// What is sent has another type.
+template <class Iterator>
+struct with_converting_send : Iterator {
+  struct text {
+    text(value made_of) : of(std::move(made_of)) {}  // NOLINT(google-explicit-constructor)
+    value of;
+  };
+  using Iterator::Iterator;
+  value send(const text& sent) { return this->receive(sent.of); }
+};
+
+template <class Iterator>
+struct with_throw : Iterator {
+  using Iterator::Iterator;
+  value throw_(const std::exception_ptr& thrown) { return this->receive_exception(thrown); }
+};
+
+template <class Iterator>
+struct with_close : Iterator {
+  using Iterator::Iterator;
+  void close() { this->end(); }
+};
+
+/// Calls `use` with a foreign iterator that has the methods that `spec` has, of one type or another.
+template <class Use>
 value with_foreign(world& w, const foreign_spec& spec, Use use) {
-  constexpr std::size_t decided = sizeof...(flags);
-  if constexpr (decided == 3) {
-    foreign<flags...> iterator(w, spec);
+  const auto run = [&]<class Iterator>(std::type_identity<Iterator>) {
+    Iterator iterator(w, spec);
     return use(iterator);
-  } else {
-    const bool has = (decided == 0 ? spec.send : decided == 1 ? spec.raise : spec.close).has_value();
-    return has ? with_foreign<flags..., true>(w, spec, use) : with_foreign<flags..., false>(w, spec, use);
+  };
+  const auto closing = [&]<class Iterator>(std::type_identity<Iterator> plain) {
+    return spec.close.has_value() ? run(std::type_identity<with_close<Iterator>>()) : run(plain);
+  };
+  const auto throwing = [&]<class Iterator>(std::type_identity<Iterator> plain) {
+    return spec.raise.has_value() ? closing(std::type_identity<with_throw<Iterator>>()) : closing(plain);
+  };
+  if (w.next_turn() % 2 == 0) {
+    using plain = foreign<value>;
+    return spec.send.has_value() ? throwing(std::type_identity<with_send<plain>>())
+                                 : throwing(std::type_identity<plain>());
   }
+  using plain = foreign<std::optional<value>>;
+  return spec.send.has_value() ? throwing(std::type_identity<with_converting_send<plain>>())
+                               : throwing(std::type_identity<plain>());
 }
 
 /// A hand-written manager.

@@ -172,6 +172,9 @@ class world {
 
   void count(const std::string& feature) { ++counts_[feature]; }
 
+  /// What C++ has several types for, or functions, takes turns.
+  int next_turn() noexcept { return turn_++; }
+
   /// A new object of a body, of any of krait's types that have one. (In interpreter.cpp, which runs bodies.)
   template <class T>
   T make(int body);
@@ -277,6 +280,15 @@ class world {
     });
   }
 
+  /// Notes what a body delegates to, and in which state it is; of an operation, that of its generator.
+  void count_delegation(const object& self) {
+    static constexpr const char* names[] = {"generator", "awaitable", "coroutine", "asyncgen",
+                                            "asend",     "athrow",    "aclose",    "wrapper"};
+    const auto& counted = self.of != nullptr ? self.of->is : self.is;
+    const char state = std::visit([](const auto& held) { return state_of(held); }, counted);
+    count(join("share ", names[self.is.index()], ": ", std::string(1, state)));
+  }
+
   /// The object in a slot, if it is a T.
   template <class T>
   std::shared_ptr<object> slot_with(int number) {
@@ -362,6 +374,9 @@ class world {
       case operation_kind::send:
         return std::visit([&](auto& self) { return send(self, op.sent); }, held->is);
       case operation_kind::raise: {
+        if (op.exception->type == exception_type::stop_iteration) {
+          count(join("throw StopIteration into ", std::string(1, state_of(held))));
+        }
         std::exception_ptr exception = make_exception(*op.exception, op.cause);
         return std::visit([&](auto& self) { return raise(self, std::move(exception)); }, held->is);
       }
@@ -550,6 +565,7 @@ class world {
   std::size_t entries_ = 0;
   int generators_made_ = 0;
   int exceptions_made_ = 0;
+  int turn_ = 0;
   bool step_api_ = false;
 };
 

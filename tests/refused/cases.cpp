@@ -253,6 +253,10 @@ void refused(krait::generator<int>& g) {
   g | std::views::take(1);
 }
 
+//! -fno-exceptions: krait needs exceptions
+
+//! -fno-rtti: krait needs run-time type information
+
 //! -std=c++17: krait needs C++20: compile with -std=c++20
 
 //! the object's send() does not take what is sent to this generator

@@ -14,6 +14,14 @@
 #define KRAIT_BACKEND fcontext
 #endif
 
+// Exceptions are the protocol; and the value that one carries is told by its type (detail/stop_value.hpp).
+#if !defined(__cpp_exceptions)
+#error "krait needs exceptions: compile without -fno-exceptions"
+#endif
+#if !defined(__cpp_rtti)
+#error "krait needs run-time type information: compile without -fno-rtti"
+#endif
+
 #define KRAIT_STRINGIFY_(x) #x
 #define KRAIT_STRINGIFY(x) KRAIT_STRINGIFY_(x)
 
