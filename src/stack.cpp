@@ -118,7 +118,7 @@ bool used_exactly() noexcept {
 
 /// Must something be done with a stack each time it is handed out? Then it always comes from the depot.
 bool stacks_need_care() noexcept {
-  return valgrind::running() || sanitizers::watching() || used_exactly();
+  return valgrind::checks_memory() || sanitizers::watching() || used_exactly();
 }
 
 /// So many free stacks in the depot stay as they are; of any more, only the topmost bytes stay resident,

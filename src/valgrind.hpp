@@ -13,6 +13,7 @@
 #define VALGRIND_STACK_REGISTER(start, end) (static_cast<void>(start), static_cast<void>(end), 0u)
 #define VALGRIND_STACK_DEREGISTER(id) static_cast<void>(id)
 #define VALGRIND_MAKE_MEM_UNDEFINED(start, size) (static_cast<void>(start), static_cast<void>(size))
+#define VALGRIND_GET_VBITS(start, bits, size) (static_cast<void>(start), static_cast<void>(bits), size, 0)
 #define VALGRIND_DISABLE_ERROR_REPORTING
 #define VALGRIND_ENABLE_ERROR_REPORTING
 #endif
@@ -23,6 +24,16 @@ using stack_id = unsigned;
 
 inline bool running() noexcept {
   static const bool answer = RUNNING_ON_VALGRIND != 0;
+  return answer;
+}
+
+/// Is it the tool that knows which memory is defined?
+inline bool checks_memory() noexcept {
+  static const bool answer = [] {
+    char probe = 0;
+    char bits = 0;
+    return running() && VALGRIND_GET_VBITS(&probe, &bits, sizeof probe) == 1;
+  }();
   return answer;
 }
 
@@ -39,7 +50,7 @@ inline void forget_stack([[maybe_unused]] stack_id id) noexcept {
 
 /// A stack is used again: what its former user popped is no longer out of bounds.
 inline void reuse_stack([[maybe_unused]] const stack& memory) noexcept {
-  if (running()) {
+  if (checks_memory()) {
     VALGRIND_MAKE_MEM_UNDEFINED(memory.limit, memory.size);
   }
 }
