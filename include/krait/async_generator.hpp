@@ -790,6 +790,12 @@ auto anext(T& iterator, Fallback fallback) {
 
 namespace detail {
 
+/// Could a loop over it come to its second item?
+template <class T>
+inline constexpr bool can_be_sent_none = true;
+template <class Y, class S, class DriverY, class DriverS>
+inline constexpr bool can_be_sent_none<async_generator<Y, S, DriverY, DriverS>> = has_none<S>;
+
 /// What async_for() returns.
 template <class Awaiter, class Iterable>
 class async_range {
@@ -927,6 +933,9 @@ auto async_for(Awaiter& co, Iterable&& iterable) {
     if constexpr (requires { iterable.aiter().anext(); }) {
       static_assert(awaitable<decltype(iterable.aiter().anext())>,
                     "'async for' received an invalid object from anext(): it cannot be awaited");
+      static_assert(detail::can_be_sent_none<std::remove_cvref_t<decltype(iterable.aiter())>>,
+                    "'async for' sends None, which this generator's Send cannot say: asend(), or a Send of "
+                    "std::optional");
       return detail::async_range<Awaiter, Iterable>(co, std::forward<Iterable>(iterable));
     }
   }

@@ -103,6 +103,15 @@ krait::coroutine<int> refused() {
   return [](auto& co) { krait::async_for(co, wrong()); };
 }
 
+//! 'async for' sends None, which this generator's Send cannot say: asend(), or a Send of std::optional
+krait::coroutine<int> refused(krait::async_generator<int, int, int>& g) {
+  return [&g](auto& co) {
+    for (const int i : krait::async_for(co, g)) {
+      static_cast<void>(i);
+    }
+  };
+}
+
 //! does not support the context manager protocol: enter(), and exit(std::exception_ptr)
 void refused() {
   krait::with(5, [] {});

@@ -842,8 +842,9 @@ TEST_CASE("a primed generator has run to its first yield") {
   CHECK(sum.suspended());
   CHECK(sum.send(1) == 1);
   CHECK(sum.send(2) == 3);
-  CHECK_THROWS_AS(krait::primed(generator<int, int>([](auto&) {})), krait::stop_iteration<>);
-  CHECK_THROWS_AS(krait::primed(std::move(sum)), krait::type_error);
+  CHECK_THROWS_AS(static_cast<void>(krait::primed(generator<int, int>([](auto&) {}))),
+                  krait::stop_iteration<>);
+  CHECK_THROWS_AS(static_cast<void>(krait::primed(std::move(sum))), krait::type_error);
 }
 
 TEST_CASE("an exception is described as in the last line of a traceback") {
@@ -1224,8 +1225,10 @@ std::string overloaded(const std::function<void(int)>&) {
 }  // namespace
 
 TEST_CASE("what is no body does not pass for one where it matters") {
+#if defined(__GLIBCXX__)  // libc++ asks overload resolution alone, and for it the two are ambiguous
   const std::variant<generator<int>, std::function<void()>> either([] {});
   CHECK(either.index() == 1);
+#endif
   CHECK(overloaded([](int) {}) == "function");
   CHECK(overloaded([](yielder<int>&) {}) == "generator");
 }
