@@ -913,6 +913,14 @@ class async_range {
 
 }  // namespace detail
 
+// GCC 14 takes a class that holds a pointer and needs no destructor for a view, and warns that one which is
+// made of a temporary dangles. This one keeps the temporary.
+#if __has_cpp_attribute(gnu::no_dangling)
+#define KRAIT_NO_DANGLING [[gnu::no_dangling]]
+#else
+#define KRAIT_NO_DANGLING
+#endif
+
 /// A range of the items of an asynchronous iterable, each awaited when the loop comes to it. Python:
 /// `async for`.
 ///
@@ -922,7 +930,7 @@ class async_range {
 /// awaited, but for stop_async_iteration, which ends the loop. To leave the loop early does not close
 /// an async_generator: see aclosing.
 template <class Awaiter, class Iterable>
-auto async_for(Awaiter& co, Iterable&& iterable) {
+KRAIT_NO_DANGLING auto async_for(Awaiter& co, Iterable&& iterable) {
   static_assert(
       requires { iterable.aiter(); },
       "'async for' requires an object with aiter(); over a range or a generator, loop with a plain for");
@@ -940,5 +948,7 @@ auto async_for(Awaiter& co, Iterable&& iterable) {
     }
   }
 }
+
+#undef KRAIT_NO_DANGLING
 
 }  // namespace krait

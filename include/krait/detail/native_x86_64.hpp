@@ -65,6 +65,16 @@
 #define KRAIT_CALLED_BY_END ""
 #endif
 
+// Clang gives call frame information to those functions alone that an exception may leave or land in, if it
+// is told -fno-asynchronous-unwind-tables; others must not contain any, and no macro tells. So each function
+// that jumps calls one that is not noexcept, for whose exceptions the compiler's front end makes a landing.
+// Nothing is left of both but that the function has call frame information.
+#if defined(__clang__)
+#define KRAIT_HAS_CALL_FRAME_INFORMATION() []() __attribute__((always_inline)){}()
+#else
+#define KRAIT_HAS_CALL_FRAME_INFORMATION() static_cast<void>(0)
+#endif
+
 namespace krait::detail {
 inline namespace native {
 
@@ -76,6 +86,7 @@ inline constexpr std::size_t frame_pointer_at = 0;
 template <std::size_t save_at, std::size_t load_at>
 [[gnu::always_inline]] inline arrival jump(void* save, void* load, void* target, void* word) noexcept {
   static_assert(load_at + 24 < 64, "one byte of a LEB128 number");
+  KRAIT_HAS_CALL_FRAME_INFORMATION();
   asm volatile(
       "leaq 1f(%%rip), %%rax\n\t"
       "movq %%rbp, %c[save]+0(%%rsi)\n\t"
@@ -103,6 +114,7 @@ template <std::size_t save_at, std::size_t load_at>
 /// Continues `load` at `target` for good: there is no way back. (What the other backend needs a record for.)
 [[noreturn, gnu::always_inline]] inline void jump_for_good(registers&, registers& load, void* target,
                                                            void* word) noexcept {
+  KRAIT_HAS_CALL_FRAME_INFORMATION();
   asm volatile(
       KRAIT_CALLED_BY("0")
       "movq 0(%%rdx), %%rbp\n\t"
@@ -122,4 +134,5 @@ template <std::size_t save_at, std::size_t load_at>
 #undef KRAIT_CALLED_BY
 #undef KRAIT_CALLED_BY_END
 #undef KRAIT_CLOBBERS_AVX512
+#undef KRAIT_HAS_CALL_FRAME_INFORMATION
 #undef KRAIT_LANDING_PAD
