@@ -636,22 +636,30 @@ class [[nodiscard]] async_operation<async_generator<Yield, Send, DriverYield, Dr
     stage_ = stage::closed;
   }
 
-  /// Yields what the body awaits, and goes on with what this coroutine is resumed with.
-  template <class Y, class S>
-  outcome pass_on(yielder<Y, S>& yield, void* item) {
-    void* word;
+  /// If what is to be passed on cannot be converted, or this coroutine was destroyed while it ran, nobody
+  /// will go on.
+  template <class Pass>
+  auto or_close(Pass pass) {
     try {
-      if constexpr (std::same_as<Y, DriverYield>) {
-        word = detail::yield_word(yield, item);
-      } else {
-        detail::item_slot<Y> slot;
-        word = detail::yield_word(
-            yield, slot.fill([&]() -> decltype(auto) { return detail::passed_on<Y, DriverYield>(item); }));
-      }
-    } catch (...) {  // it could not be converted, or this coroutine was destroyed while it ran
+      return pass();
+    } catch (...) {
       close();
       throw;
     }
+  }
+
+  /// Yields what the body awaits, and goes on with what this coroutine is resumed with.
+  template <class Y, class S>
+  outcome pass_on(yielder<Y, S>& yield, void* item) {
+    void* const word = or_close([&] {
+      if constexpr (std::same_as<Y, DriverYield>) {
+        return detail::yield_word(yield, item);
+      } else {
+        detail::item_slot<Y> slot;
+        return detail::yield_word(
+            yield, slot.fill([&]() -> decltype(auto) { return detail::passed_on<Y, DriverYield>(item); }));
+      }
+    });
     if (word != static_cast<void*>(&yield)) {
       if constexpr (std::is_void_v<S> || std::is_void_v<DriverSend>) {
         return resume(nullptr);
@@ -660,7 +668,7 @@ class [[nodiscard]] async_operation<async_generator<Yield, Send, DriverYield, Dr
         if (sent == nullptr || detail::is_none(*sent)) {
           return resume(nullptr);
         }
-        DriverSend value = detail::sent_on<DriverSend>(*sent);
+        DriverSend value = or_close([&] { return detail::sent_on<DriverSend>(*sent); });
         return resume(std::addressof(value));
       }
     }

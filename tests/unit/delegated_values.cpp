@@ -78,6 +78,12 @@ std::string refused(const Value& value) {
   return text_of(raised_by([&] { delegated<Result>(value); }));
 }
 
+template <class T>
+struct constrained {
+  int next() { return 1; }
+  int send(int) requires std::is_void_v<T>;
+};
+
 struct named {
   std::string name;
 };
@@ -187,6 +193,37 @@ TEST_CASE("whoever catches a StopIteration of unknown type may ask for its value
   CHECK_FALSE(stop_iteration<>().value_as<int>().has_value());
   CHECK_FALSE(stop_iteration<int>().value_as<int>().has_value());
   CHECK(static_cast<const stop_iteration<>&>(stop_iteration("text")).value_as<std::string>() == "text");
+}
+
+TEST_CASE("a StopIteration that is raised in several places keeps its value") {
+  const std::exception_ptr shared = std::make_exception_ptr(stop_iteration<std::string>("kept"));
+  for (int i = 0; i < 2; ++i) {
+    std::string result;
+    generator<int> g = [&](auto& yield) { result = yield.from(plain<std::string>()); };
+    g.next();
+    static_cast<void>(g.resume_with(shared));
+    CHECK(result == "kept");
+  }
+}
+
+TEST_CASE("an iterator whose send is constrained away has none") {
+  generator<int, std::optional<int>> g = [](auto& yield) { yield.from(constrained<int>()); };
+  g.next();
+  CHECK_THROWS_AS(g.send(1), krait::attribute_error);
+}
+
+TEST_CASE("what is sent to an operation's driver and does not convert closes the operation") {
+  struct unwilling {
+    unwilling(const std::optional<int>&) { throw std::runtime_error("unwilling"); }  // NOLINT
+  };
+  krait::async_generator<int, void, int, unwilling> items = [](auto& co) {
+    co.await(krait::awaitable_generator<int, unwilling>([](auto& yield) { yield(1); }));
+    co(2);
+  };
+  coroutine<int, std::optional<int>> co = [&](auto& self) { self.await(items.anext()); };
+  co.send();
+  CHECK_THROWS_WITH_AS(co.send(5), "unwilling", std::runtime_error);
+  CHECK(items.done());
 }
 
 TEST_CASE("a StopIteration with a value, thrown by athrow() before the start, gives it to a yield.from") {

@@ -68,22 +68,15 @@ auto& part_sent(S& sent) {
   }
 }
 
-/// Has T a member by that name, whatever it takes? Asked by inheriting another one: then the name is
-/// ambiguous.
-struct named_members {
-  void send();
-  void throw_();
+/// Has T such a member, whatever it takes? (Not asked of templates and overloads.)
+template <class T>
+concept has_member_send = requires {
+  &T::send;
 };
 template <class T>
-struct with_named_members : T, named_members {};
-template <class T>
-concept inheritable = std::is_class_v<T> && !std::is_final_v<T>;
-template <class T>
-concept has_member_send = (inheritable<T> && !requires { &with_named_members<T>::send; }) ||
-                          (!inheritable<T> && requires { &T::send; });
-template <class T>
-concept has_member_throw = (inheritable<T> && !requires { &with_named_members<T>::throw_; }) ||
-                           (!inheritable<T> && requires { &T::throw_; });
+concept has_member_throw = requires {
+  &T::throw_;
+};
 
 /// Can a delegate's items be yielded on?
 template <class Y, class DelegateY>

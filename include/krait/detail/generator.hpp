@@ -12,16 +12,6 @@ namespace krait {
 
 namespace detail {
 
-/// Can it really be copied? A container of what cannot says that it can.
-template <class T>
-inline constexpr bool copies = std::copy_constructible<T>;
-template <class T>
-requires std::copy_constructible<T> && requires {
-  typename T::allocator_type;
-  typename T::value_type;
-}
-inline constexpr bool copies<T> = copies<typename T::value_type>;
-
 /// A value that is to be delivered and yet stay for result(), if its type allows that.
 template <class T>
 T copy_or_take(std::optional<T>& value) {

@@ -17,6 +17,16 @@ namespace detail {
 
 [[noreturn]] void throw_value_does_not_convert(const std::type_info& from, const std::type_info& to);
 
+/// Can it really be copied? A container of what cannot says that it can.
+template <class T>
+inline constexpr bool copies = std::copy_constructible<T>;
+template <class T>
+requires std::copy_constructible<T> && requires {
+  typename T::allocator_type;
+  typename T::value_type;
+}
+inline constexpr bool copies<T> = copies<typename T::value_type>;
+
 template <class T>
 inline constexpr bool is_optional = false;
 template <class T>
@@ -34,14 +44,21 @@ constexpr bool loses_value(const From& from) {
 }
 
 struct stop_value {
-  /// Moved out of a stop_iteration; empty if there is none. Throws type_error if it does not convert.
+  /// Of a stop_iteration, which others may hold, too: moved out only if it cannot be copied. Empty if there
+  /// is none. Throws type_error if it does not convert.
   template <class To>
   static std::optional<To> take(stop_iteration<>& stop) {
     return converted<To>(
-        stop, [](auto& value) -> auto&& { return std::move(value); });
+        stop, [](auto& value) -> auto&& {
+          if constexpr (copies<std::remove_reference_t<decltype(value)>>) {
+            return std::as_const(value);
+          } else {
+            return std::move(value);
+          }
+        });
   }
 
-  /// The same, copied.
+  /// Copied.
   template <class To>
   static std::optional<To> copy(const stop_iteration<>& stop) {
     return converted<To>(
