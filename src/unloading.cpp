@@ -32,7 +32,9 @@ sem_t* posted_by_exit() noexcept {
   if (semaphore != nullptr) {
     ::sem_init(semaphore, 0, 0);
     auto* const post = reinterpret_cast<void (*)()>(&::sem_post);
-    if (::__cxa_atexit(reinterpret_cast<void (*)(void*)>(post), semaphore, nullptr) == 0) {
+    // For a library that is none, so never unloaded: for none at all, ThreadSanitizer would forget the
+    // argument.
+    if (::__cxa_atexit(reinterpret_cast<void (*)(void*)>(post), semaphore, semaphore) == 0) {
       return semaphore;
     }
   }
