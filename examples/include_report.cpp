@@ -51,6 +51,8 @@ struct statistics {
   std::uint64_t paths = 0;   // found, or given
   std::uint64_t files = 0;   // read to their end
   std::uint64_t failed = 0;  // files that were not, directories that could not be searched
+  std::uint64_t empty = 0;   // files read, harmless
+  std::uint64_t open = 0;    // files read that do not end with a newline: harmless
   std::uint64_t blocks = 0;
   std::uint64_t bytes = 0;
   std::uint64_t lines = 0;
@@ -101,12 +103,21 @@ class console {
 
 /// What the stages share.
 struct run {
+  bool verbose = false;
   statistics seen;
   console user;
 
   void failed(const fs::path& path, const std::string& why) {
     ++seen.failed;
     user.message(path.string(), why);
+  }
+
+  /// What is harmless is counted, and named on request.
+  void harmless(std::uint64_t& counter, const fs::path& path, const char* what) {
+    ++counter;
+    if (verbose) {
+      user.message(path.string(), what);
+    }
   }
 };
 
@@ -207,7 +218,7 @@ generator<std::string_view, void, text_summary> lines(generator<std::string_view
           yield(block.substr(0, end));
         } else {
           append(block.substr(0, end));
-          summary.cut_lines += std::exchange(cut, false) ? 1 : 0;
+          summary.cut_lines += std::exchange(cut, false) ? 1u : 0u;
           yield(begun);
           begun.clear();
         }
@@ -216,7 +227,7 @@ generator<std::string_view, void, text_summary> lines(generator<std::string_view
     }
     if (!begun.empty()) {
       summary.lines += 1;
-      summary.cut_lines += cut ? 1 : 0;
+      summary.cut_lines += cut ? 1u : 0u;
       summary.ends_with_newline = false;
       yield(begun);
     }
@@ -235,10 +246,10 @@ generator<std::string_view> cat(run& self, generator<const fs::path&> paths) {
         const text_summary text = yield.from(lines(watched(self, read(path))));
         self.seen.files += 1;
         if (text.lines == 0) {
-          self.user.message(path.string(), "empty file");
+          self.harmless(self.seen.empty, path, "empty file");
         }
         if (!text.ends_with_newline) {
-          self.user.message(path.string(), "no newline at the end of the file");
+          self.harmless(self.seen.open, path, "no newline at the end of the file");
         }
         if (text.cut_lines != 0) {
           self.user.message(path.string(), std::to_string(text.cut_lines) +
@@ -338,6 +349,9 @@ void print_report(std::ostream& out, const statistics& seen, const counts& names
   const double seconds = std::max(time.count(), 1e-9);
   out << std::fixed << std::setprecision(1);
   out << "files        " << seen.files << " read, " << seen.failed << " not\n";
+  if (seen.empty + seen.open != 0) {
+    out << "of these     " << seen.empty << " empty, " << seen.open << " without a newline at the end\n";
+  }
   out << "input        " << megabytes << " MB, " << seen.lines << " lines\n";
   out << "matches      " << seen.matches << " lines with #include, " << seen.names << " of them with a name, "
       << names.size() << " different names\n";
@@ -353,10 +367,11 @@ void print_report(std::ostream& out, const statistics& seen, const counts& names
   out << "switching    krait's " << krait::backend_name << " backend\n";
 }
 
-constexpr const char* help = R"(usage: include_report [FILE...]
+constexpr const char* help = R"(usage: include_report [--verbose] [FILE...]
 
 Reports which headers are included most in the FILEs; by default, in all files below /usr/include.
-Directories and binary files among the FILEs are skipped.
+Directories and binary files among the FILEs are skipped. Files that are empty, or do not end with a
+newline, are counted; --verbose names them.
 
 Exit status: 0 if every file was read, 1 if one was not, 2 if called wrongly.
 )";
@@ -365,6 +380,7 @@ Exit status: 0 if every file was read, 1 if one was not, 2 if called wrongly.
 
 int main(int argc, char** argv) {
   std::vector<fs::path> arguments;
+  run self;
   bool options = true;
   for (const std::string_view argument : std::vector<std::string_view>(argv + 1, argv + argc)) {
     if (options && argument == "--help") {
@@ -373,6 +389,8 @@ int main(int argc, char** argv) {
     }
     if (options && argument == "--") {
       options = false;
+    } else if (options && argument == "--verbose") {
+      self.verbose = true;
     } else if (options && argument.starts_with('-')) {
       std::cerr << "include_report: " << argument << ": no such option\n" << help;
       return 2;
@@ -381,7 +399,6 @@ int main(int argc, char** argv) {
     }
   }
 
-  run self;
   counts names;
   const auto start = std::chrono::steady_clock::now();
   for (const std::string_view name : parsed(self, matching(self, cat(self, find(self, arguments))))) {

@@ -267,7 +267,8 @@ auto try_finally(Body&& body, Cleanup&& cleanup) {
 /// one, exit is called with generator_exit, as when a generator is closed.
 ///
 /// What exit raises leaves the destructor, or goes to the unraisable hook if another exception is passing. A
-/// thread that is cancelled looks to a destructor as if all went well: `with` sees that.
+/// thread that is cancelled, and an exception of another language, look to a destructor as if all went well:
+/// `with` sees them.
 template <context_manager Manager>
 class [[nodiscard]] entered {
   static constexpr bool has_value = !std::is_void_v<detail::entered_type<Manager>>;

@@ -122,9 +122,7 @@ TEST_CASE("include_report: a bad file is reported, and the others are read all t
   CHECK(run.err ==
         "include_report: missing.cpp: No such file or directory\n"
         "include_report: folder: Is a directory\n"
-        "include_report: empty.cpp: empty file\n"
-        "include_report: binary.o: binary file, skipped\n"
-        "include_report: open.cpp: no newline at the end of the file\n");
+        "include_report: binary.o: binary file, skipped\n");
   CHECK(contains(run.out, "files        3 read, 3 not\n"));
   CHECK(contains(run.out, " 7 lines\n"));
   CHECK(contains(run.out, "           2 vector\n"));
@@ -138,6 +136,15 @@ TEST_CASE("include_report: an empty file, or one that does not end with a newlin
   here.write("open.cpp", "#include <last>");
   const outcome run = here.include_report("empty.cpp open.cpp");
   CHECK(run.status == 0);
+  CHECK(run.err == "");
+  CHECK(contains(run.out, "of these     1 empty, 1 without a newline at the end\n"));
+  const outcome named = here.include_report("--verbose empty.cpp open.cpp");
+  CHECK(named.status == 0);
+  CHECK(named.err ==
+        "include_report: empty.cpp: empty file\n"
+        "include_report: open.cpp: no newline at the end of the file\n");
+  here.write("good.cpp", sample);
+  CHECK(!contains(here.include_report("good.cpp").out, "of these"));
   CHECK(contains(run.out, "files        2 read, 0 not\n"));
   CHECK(contains(run.out, " 1 lines\n"));
 }
@@ -200,7 +207,7 @@ TEST_CASE("include_report: memory does not grow with the input") {
 TEST_CASE("include_report: the command line") {
   const directory here;
   CHECK(here.include_report("--help").status == 0);
-  CHECK(contains(here.include_report("--help").out, "usage: include_report [FILE...]"));
+  CHECK(contains(here.include_report("--help").out, "usage: include_report [--verbose] [FILE...]"));
   CHECK(here.include_report("--helm").status == 2);
   CHECK(contains(here.include_report("--helm").err, "include_report: --helm: no such option\n"));
   here.write("-dash.cpp", sample);

@@ -30,13 +30,32 @@
 #include "krait/detail/registers.hpp"
 
 // Clang knows these registers in any file; and a function may be compiled for AVX-512 in a file that is not.
-// GCC knows them where the whole file is: there, such a function must not switch.
+// GCC knows them where the whole file is: there, such a function must not switch; nor must a file that is not
+// be inlined, by LTO, into one that is.
 #if defined(__AVX512F__) || defined(__clang__)
 #define KRAIT_CLOBBERS_AVX512                                                                          \
   , "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26", \
       "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7"
 #else
 #define KRAIT_CLOBBERS_AVX512
+#endif
+
+// Sixteen more general registers; known to Clang since 19 in any file, as above.
+#if defined(__APX_F__) || (defined(__clang__) && __clang_major__ >= 19)
+#define KRAIT_CLOBBERS_APX                                                                                   \
+  , "r16", "r17", "r18", "r19", "r20", "r21", "r22", "r23", "r24", "r25", "r26", "r27", "r28", "r29", "r30", \
+      "r31"
+#else
+#define KRAIT_CLOBBERS_APX
+#endif
+
+// Clang keeps values in tiles; with GCC they are the program's to care for, as across any call. How they are
+// configured cannot be declared clobbered: a value in a tile does not survive a switch to somebody who uses
+// tiles. But it faults then, instead of being another.
+#if defined(__clang__)
+#define KRAIT_CLOBBERS_AMX , "tmm0", "tmm1", "tmm2", "tmm3", "tmm4", "tmm5", "tmm6", "tmm7"
+#else
+#define KRAIT_CLOBBERS_AMX
 #endif
 
 // With -fcf-protection every target of an indirect jump must be marked. A no-op without the hardware.
@@ -107,7 +126,7 @@ template <std::size_t save_at, std::size_t load_at>
       : "rax", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory", "cc", "xmm0", "xmm1", "xmm2",
         "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14",
         "xmm15", "mm0", "mm1", "mm2", "mm3", "mm4", "mm5", "mm6", "mm7", "st", "st(1)", "st(2)", "st(3)",
-        "st(4)", "st(5)", "st(6)", "st(7)" KRAIT_CLOBBERS_AVX512);
+        "st(4)", "st(5)", "st(6)", "st(7)" KRAIT_CLOBBERS_AVX512 KRAIT_CLOBBERS_APX KRAIT_CLOBBERS_AMX);
   return {word, load};
 }
 
@@ -133,6 +152,8 @@ template <std::size_t save_at, std::size_t load_at>
 
 #undef KRAIT_CALLED_BY
 #undef KRAIT_CALLED_BY_END
+#undef KRAIT_CLOBBERS_AMX
+#undef KRAIT_CLOBBERS_APX
 #undef KRAIT_CLOBBERS_AVX512
 #undef KRAIT_HAS_CALL_FRAME_INFORMATION
 #undef KRAIT_LANDING_PAD
