@@ -31,7 +31,6 @@ class [[nodiscard]] callable_iterator {
     Sentinel sentinel;
     slot_type item{};
     bool due = true;
-    bool ended = false;
 
     /// Calls the function, if the next item has not been looked at yet. If it throws, the next look calls it
     /// again.
@@ -41,17 +40,14 @@ class [[nodiscard]] callable_iterator {
       }
       item = slot_type();
       try {
-        if (!ended) {
-          call();
+        call();
+        if (*item == sentinel) {
+          item = slot_type();
         }
       } catch (const stop_iteration<>&) {
-        ended = true;
-      }
-      if (item && *item == sentinel) {
         item = slot_type();
-        ended = true;
       }
-      due = false;
+      due = false;  // and stays so at the end
     }
     void call() {
       if constexpr (std::is_reference_v<item_type>) {
