@@ -13,7 +13,8 @@
 #define VALGRIND_STACK_REGISTER(start, end) (static_cast<void>(start), static_cast<void>(end), 0u)
 #define VALGRIND_STACK_DEREGISTER(id) static_cast<void>(id)
 #define VALGRIND_MAKE_MEM_UNDEFINED(start, size) (static_cast<void>(start), static_cast<void>(size))
-#define VALGRIND_GET_VBITS(start, bits, size) (static_cast<void>(start), static_cast<void>(bits), size, 0)
+#define VALGRIND_GET_VBITS(start, bits, size) \
+  (static_cast<void>(start), static_cast<void>(bits), static_cast<void>(size), 0)
 #define VALGRIND_DISABLE_ERROR_REPORTING
 #define VALGRIND_ENABLE_ERROR_REPORTING
 #endif

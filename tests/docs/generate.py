@@ -47,9 +47,12 @@ def main(path):
 namespace {
 std::string printed_by(int (*example)()) {
   std::ostringstream out;
+  std::ios format(nullptr);
+  format.copyfmt(std::cout);
   auto* const before = std::cout.rdbuf(out.rdbuf());
   example();
   std::cout.rdbuf(before);
+  std::cout.copyfmt(format);  // what one example sets is not the next one's
   std::cout.copyfmt(std::ios(nullptr));  // as a program finds it
   std::string text = out.str();
   text.erase(text.find_last_not_of(" \\n") + 1);
