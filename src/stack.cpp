@@ -314,7 +314,7 @@ class depot {
   /// One stack. Throws std::bad_alloc.
   stack take() {
     const std::lock_guard lock(mutex_);
-    pass_time();
+    pass_time(1);
     stack memory;
     if (idle_.load(std::memory_order_relaxed) != 0) {
       node*& list = free_ != nullptr ? free_ : older_;
@@ -326,8 +326,6 @@ class depot {
     } else {
       memory = cut();
     }
-    sanitizers::allow(memory.limit, memory.size);
-    sanitizers::add_root(memory.limit, memory.size);
     ++in_use_;
     return memory;
   }
@@ -335,7 +333,6 @@ class depot {
   /// Up to `most` stacks that are resident, linked, perhaps none; `end` is behind the last.
   node* take_free(std::size_t most, node* end) noexcept {
     const std::lock_guard lock(mutex_);
-    pass_time();
     node*& list = free_ != nullptr ? free_ : older_;
     if (list == nullptr) {
       return end;
@@ -348,6 +345,7 @@ class depot {
     list = cut_behind(first, taken, end);
     in_use_ += taken;
     idle_.store(idle_ - taken, std::memory_order_relaxed);
+    pass_time(taken);
     return first;
   }
 
@@ -371,7 +369,7 @@ class depot {
     last->next = std::exchange(free_, first);
     in_use_ -= count;
     idle_.store(idle_ + count, std::memory_order_relaxed);
-    pass_time();
+    pass_time(count);
   }
 
   void trim_all() noexcept {
@@ -396,27 +394,24 @@ class depot {
     return memory;
   }
 
-  /// What has been free for a while without being needed becomes hollow. There is no clock: time is how often
-  /// something was taken or put, and a while is long enough for all stacks of the pool to have been taken and
-  /// put once, a magazine's half at a time. Those that were free when it began, and still are when it has
-  /// passed, are `older_`. A few at a time, so that nobody waits for long.
-  void pass_time() noexcept {
-    constexpr int at_a_time = 8;
-    constexpr std::size_t shortest_while = 1024;
-    if (--time_left_ > 0) {
+  /// What has been free for a while without being needed becomes hollow. There is no clock: time is how many
+  /// stacks were taken and put, and a while is long enough for all of the pool to have been taken and put
+  /// once. Those that were free when it began, and still are when it has passed, are `older_`. A few at a
+  /// time, so that nobody waits for long.
+  void pass_time(std::size_t moved) noexcept {
+    constexpr std::size_t shortest_while = std::size_t{16} << 10;
+    time_left_ -= static_cast<std::ptrdiff_t>(moved);
+    if (time_left_ > 0) {
       return;
     }
-    for (int i = 0; i < at_a_time && idle_.load(std::memory_order_relaxed) > idle_untrimmed; ++i) {
-      if (!hollow_one(older_)) {
-        break;
-      }
+    const auto idle = [this] { return idle_.load(std::memory_order_relaxed); };
+    for (std::size_t few = moved / 2 + 1; few != 0 && idle() > idle_untrimmed && hollow_one(older_); --few) {
     }
-    if (older_ == nullptr || idle_.load(std::memory_order_relaxed) <= idle_untrimmed) {
+    if (older_ == nullptr || idle() <= idle_untrimmed) {
       if (older_ == nullptr) {
         older_ = std::exchange(free_, nullptr);
       }
-      const std::size_t all = in_use_ + idle_.load(std::memory_order_relaxed);
-      time_left_ = static_cast<std::ptrdiff_t>(shortest_while + 4 * all / magazine_size);
+      time_left_ = static_cast<std::ptrdiff_t>(shortest_while + 2 * (in_use_ + idle()));
     }
   }
 

@@ -125,7 +125,7 @@ TEST_CASE("many stacks of 1 MiB do not get into each other's way") {
 
 TEST_CASE("everything that runs on a stack of its own can be told which") {
   constexpr std::size_t large = std::size_t{1} << 20;
-  constexpr std::size_t deep = 900 * 1024;
+  constexpr std::size_t deep = 400 * 1024;
   const auto with = [](auto&& where, std::size_t bytes) {
     const auto sync = [bytes](auto& yield) { yield(use_stack(bytes)); };
     const auto async = [bytes](auto& co) { co(use_stack(bytes)); };
@@ -791,7 +791,7 @@ TEST_CASE("guard: below the stacks of generators there is one") {
       ++pages;
       address -= page;
     }
-    unguarded += pages != 64 * 1024 / page;
+    unguarded += pages != default_size / page;
   }
   CHECK(unguarded == 0);
 }

@@ -24,6 +24,12 @@
 #include <utility>
 #include <vector>
 
+#if __has_include(<valgrind/valgrind.h>)
+#include <valgrind/valgrind.h>
+#else
+#define RUNNING_ON_VALGRIND 0
+#endif
+
 namespace {
 
 const std::filesystem::path scratch = KRAIT_PLUGIN ".copies";
@@ -199,7 +205,7 @@ int host_is_reached(std::vector<int> order) {
       return 2;
     }
   }
-  *const_cast<volatile int*>(static_cast<const int*>(nullptr)) = 1;
+  ::raise(SIGSEGV);
   return 3;
 }
 
@@ -267,14 +273,16 @@ int main() {
   check("many times", 0, many_times);
   check("while threads that used it live on", 0, used_by_threads);
   check("a generator that is still alive keeps its stack, though not its code", 0, with_one_alive);
-  check("unloaded first in, first out: the host's handler is reached", 7, [] {
-    return host_is_reached({0, 1, 2});
-  });
   check("unloaded last in, first out", 7, [] { return host_is_reached({2, 1, 0}); });
   check("unloaded from the middle", 7, [] { return host_is_reached({1, 2, 0}); });
-  check("only the first", 7, [] { return host_is_reached({0}); });
   check("only the second", 7, [] { return host_is_reached({1}); });
   check("only the last", 7, [] { return host_is_reached({2}); });
+  if (!RUNNING_ON_VALGRIND) {  // which goes on using a signal stack that has been taken away
+    check("unloaded first in, first out: the host's handler is reached", 7, [] {
+      return host_is_reached({0, 1, 2});
+    });
+    check("only the first", 7, [] { return host_is_reached({0}); });
+  }
   check("a hundred at once", 0, a_hundred_at_once);
   check("the end of a program is no unloading", 0, exit_while_used);
   std::printf("%d passed, %d failed\n", passed, failed);
