@@ -151,7 +151,7 @@ inline std::string without_stack_used(const std::string& line) {
   static constexpr std::string_view words = " bytes of stack used";
   const std::size_t end = line.find(words);
   const std::size_t number = end == std::string::npos ? end : line.rfind(", ", end);
-  return number == std::string::npos || std::atoi(&line[number + 2]) < 256
+  return number == std::string::npos || std::atoi(&line[number + 2]) < 128
              ? ""
              : line.substr(0, number) + line.substr(end + words.size());
 }
