@@ -31,8 +31,8 @@ inline bool running() noexcept {
 /// Is it the tool that knows which memory is defined?
 inline bool checks_memory() noexcept {
   static const bool answer = [] {
-    char probe = 0;
-    char bits = 0;
+    [[maybe_unused]] char probe = 0;
+    [[maybe_unused]] char bits = 0;
     return running() && VALGRIND_GET_VBITS(&probe, &bits, sizeof probe) == 1;
   }();
   return answer;

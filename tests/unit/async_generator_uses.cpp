@@ -1010,12 +1010,12 @@ TEST_CASE("a manager made of an asynchronous generator whose Exit is void must n
         }
       });
     };
-    const auto raise = [] { throw key_error(); };
+    const auto failing = [] { throw key_error(); };
     static_assert(
         std::is_same_v<decltype(krait::async_with(co, manager(false), [](int i) { return i; })), int>);
     CHECK(krait::async_with(co, manager(false), [](int number) { return number + 1; }) == 2);
-    CHECK_THROWS_AS(krait::async_with(co, manager(false), raise), key_error);
-    const auto raised = support::raised_by([&] { krait::async_with(co, manager(true), raise); });
+    CHECK_THROWS_AS(krait::async_with(co, manager(false), failing), key_error);
+    const auto raised = support::raised_by([&] { krait::async_with(co, manager(true), failing); });
     CHECK(support::text_of(raised) ==
           "krait::runtime_error: generator swallowed an exception, and its manager's Exit is void");
     CHECK(support::is_a<key_error>(support::cause_of(raised)));
