@@ -165,7 +165,7 @@ bool possible(const chain& whole, std::index_sequence<n...>) {
 template <std::size_t... n>
 bool passes_none(const chain& whole, std::index_sequence<n...>) {
   static constexpr std::array<bool, sizeof...(n)> none = {says_none<typename kind<n>::send>...};
-  return std::ranges::all_of(whole.kinds, [](std::size_t each) { return none[each]; });
+  return std::all_of(whole.kinds.begin(), whole.kinds.end(), [](std::size_t each) { return none[each]; });
 }
 
 /// What arrives of 7 or "seven", sent to the outermost; None becomes of it where a level takes nothing.
