@@ -146,11 +146,7 @@ TEST_CASE("the value of an iterator's end arrives in whatever it converts to") {
 }
 
 TEST_CASE("where it does not, or would be another value, the error says so") {
-  CHECK(refused<int>(std::string("text")) ==
-        "krait::type_error: the value of a StopIteration is of type "
-        "'std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> >', which does not "
-        "convert to "
-        "'int'");
+  CHECK(refused<int>(std::string("text")).ends_with(", which does not convert to 'int'"));
   CHECK(
       refused<int>(4.5) ==
       "krait::type_error: the value of a StopIteration is of type 'double', which does not convert to 'int'");
