@@ -771,6 +771,7 @@ void forget_threads() noexcept {
 }
 
 void unmap_stacks() noexcept {
+  shared_pools::instance().by_options.clear();
   const std::lock_guard lock(arenas_mutex);
   for (arena** link = &krait_arenas; *link != nullptr;) {
     arena* const each = *link;
