@@ -13,7 +13,7 @@ void forget_threads() noexcept;
 /// Of an unloading: the key by which threads find hooks for asynchronous generators.
 void forget_hooks() noexcept;
 
-/// Of an unloading: unmaps all stacks that no generator lives on.
+/// Of an unloading: unmaps all stacks that no generator lives on, and gives back the pools by options.
 void unmap_stacks() noexcept;
 
 }  // namespace krait::detail
