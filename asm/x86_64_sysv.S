@@ -2,7 +2,7 @@
 #
 # The native backend on x86-64 System V: where a new stack begins.
 #
-# The switch itself is inlined into its callers (include/krait/detail/native_x86_64.hpp has the essay). What cannot
+# The switch itself is inlined into its callers (include/krait/detail/switch/native_x86_64.hpp has the essay). What cannot
 # be inlined is the first function on a stack, because it is reached by a jump and must look to everybody (the
 # unwinder, a debugger, a profiler walking frame pointers) as if the resumer had called it.
 #

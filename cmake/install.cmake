@@ -14,8 +14,8 @@ write_basic_package_version_file(${CMAKE_CURRENT_BINARY_DIR}/krait-config-versio
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/krait-config.cmake ${CMAKE_CURRENT_BINARY_DIR}/krait-config-version.cmake
         DESTINATION ${package_dir})
 
-# For gdb, which the library tells of this place (src/debugger.cpp). Below /usr, gdb trusts it.
-install(FILES src/krait-gdb.py DESTINATION ${CMAKE_INSTALL_DATADIR}/gdb/auto-load)
+# For gdb, which the library tells of this place (src/debugger/debugger.cpp). Below /usr, gdb trusts it.
+install(FILES src/debugger/krait-gdb.py DESTINATION ${CMAKE_INSTALL_DATADIR}/gdb/auto-load)
 
 # pkg-config: krait and krait-native.
 function(install_pkg_config name switching cflags libs)

@@ -8,7 +8,8 @@
 #include <string>
 #include <utility>
 
-#include "unloading.hpp"
+#include "krait/hooks.hpp"
+#include "stack/unloading.hpp"
 
 // The C++ runtime's: calls `function(object)` with the destructors of the thread's thread_local objects.
 extern "C" int __cxa_thread_atexit(void (*function)(void*), void* object, void* library) noexcept;  // NOLINT

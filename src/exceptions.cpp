@@ -3,40 +3,17 @@
 
 #include <cxxabi.h>
 
-#include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <string_view>
 #include <typeinfo>
 #include <utility>
 
-#include "hook.hpp"
-
 namespace krait {
 
 generator_exit::~generator_exit() = default;
 const char* generator_exit::what() const noexcept {
   return "GeneratorExit";
-}
-
-namespace {
-
-// Never destroyed: generators with static storage may still report.
-detail::hook<unraisable_hook>& the_hook() {
-  static auto& hook = *new detail::hook<unraisable_hook>;
-  return hook;
-}
-
-void write_to_stderr(const unraisable& event) {
-  const std::string what = event.exception == nullptr ? "a foreign exception" : describe(event.exception);
-  const std::string text = event.message + ":\n" + what + "\n";
-  std::fputs(text.c_str(), stderr);
-}
-
-}  // namespace
-
-unraisable_hook set_unraisable_hook(unraisable_hook hook) {
-  return the_hook().exchange(std::move(hook));
 }
 
 namespace detail {
@@ -68,27 +45,6 @@ std::string thrown_type_name(const std::type_info& type) {
 }
 
 }  // namespace
-
-void report_unraisable(std::exception_ptr exception, std::string message) noexcept {
-  try {
-    const unraisable_hook hook = the_hook().get();
-    if (exception == nullptr) {
-      exception = std::make_exception_ptr(runtime_error("a foreign exception"));
-    }
-    const unraisable event{std::move(exception), std::move(message)};
-    if (!hook) {
-      write_to_stderr(event);
-      return;
-    }
-    try {
-      hook(event);
-    } catch (...) {
-      write_to_stderr({std::current_exception(), "Exception ignored in krait's unraisable hook"});
-    }
-  } catch (...) {
-    std::fputs("krait: out of memory while reporting an exception that could not be raised\n", stderr);
-  }
-}
 
 }  // namespace detail
 

@@ -20,7 +20,9 @@
 #include <utility>
 
 #include "krait/async_generator.hpp"
+#include "krait/async_iteration.hpp"
 #include "krait/contextlib.hpp"
+#include "krait/detail/deferred.hpp"
 
 namespace krait {
 

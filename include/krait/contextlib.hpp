@@ -18,6 +18,7 @@
 
 #include "krait/exceptions.hpp"
 #include "krait/generator.hpp"
+#include "krait/hooks.hpp"
 
 namespace krait {
 

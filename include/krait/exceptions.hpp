@@ -2,7 +2,6 @@
 #pragma once
 
 #include <exception>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -10,6 +9,8 @@
 #include <type_traits>
 #include <typeinfo>
 #include <utility>
+
+#include "krait/detail/stop_value.hpp"
 
 namespace krait {
 
@@ -25,10 +26,6 @@ namespace krait {
 template <class R = void>
 class stop_iteration;
 
-namespace detail {
-struct stop_value;
-}
-
 template <>
 class stop_iteration<void> : public std::exception {
  public:
@@ -39,7 +36,9 @@ class stop_iteration<void> : public std::exception {
   /// where they convert, a number, a bool, a string.
   /// Throws type_error when it is something else. Python: `StopIteration.value`.
   template <class T>
-  std::optional<T> value_as() const;
+  std::optional<T> value_as() const {
+    return detail::stop_value::copy<T>(*this);
+  }
 
  private:
   friend detail::stop_value;
@@ -122,30 +121,11 @@ class attribute_error : public std::logic_error {
 
 #pragma GCC visibility pop
 
-/// An exception that had nowhere to go: raised while a destructor was closing a generator.
-struct unraisable {
-  std::exception_ptr exception;
-  std::string message;  ///< "Exception ignored while closing generator <generator object NAME at 0x...>"
-};
-
-using unraisable_hook = std::function<void(const unraisable&)>;
-
-/// Sets what is called with exceptions that a destructor cannot raise, and returns the hook that was
-/// set before (empty: the default). An empty hook restores the default, which writes the message and
-/// the exception to stderr. An exception out of the hook is reported to stderr and goes no further. Any
-/// thread may call it; the hook runs on the thread that destroys the generator. Python:
-/// sys.unraisablehook.
-unraisable_hook set_unraisable_hook(unraisable_hook hook);
-
 /// "Type: text" of an exception, as the last line of a traceback has it; "Type" of what has no text; "None"
 /// of null. Throws std::bad_alloc. Python: traceback.format_exception_only.
 std::string describe(const std::exception_ptr& exception);
 
 namespace detail {
-
-/// Reports `exception` to the unraisable hook; for null, which is another language's, a runtime_error that
-/// says so. Never throws.
-void report_unraisable(std::exception_ptr exception, std::string message) noexcept;
 
 /// Is `exception`, which is not null, an Exception? Python: isinstance.
 template <class Exception>
@@ -164,5 +144,3 @@ std::string type_name(const std::type_info& type);
 
 }  // namespace detail
 }  // namespace krait
-
-#include "krait/detail/stop_value.hpp"

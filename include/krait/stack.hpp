@@ -99,7 +99,7 @@ class stack_pool final : public stack_source {
   /// The options in force, rounded up to whole pages.
   const stack_options& options() const noexcept;
 
-  class implementation;  // src/stack.cpp
+  class implementation;  // src/stack/stack.cpp
 
  private:
   implementation* const self_;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <cstddef>
 #include <type_traits>
+
+#include "krait/detail/void.hpp"
 
 namespace krait {
 
@@ -12,7 +13,7 @@ namespace krait {
 /// It points into the generator: valid until that is resumed, moved from or destroyed.
 template <class Yield, class Return>
 class [[nodiscard]] step {
-  using yielded_type = std::conditional_t<std::is_void_v<Yield>, std::byte, std::remove_reference_t<Yield>>;
+  using yielded_type = detail::object_of<Yield>;
 
  public:
   step(yielded_type* yielded, const Return* result) noexcept : yielded_(yielded), result_(result) {}

@@ -112,7 +112,7 @@ class flow : public layer::context {
 };
 
 inline flow& entered(layer::registers& caller) noexcept {
-  auto& self = static_cast<flow&>(reinterpret_cast<layer::context&>(caller));
+  auto& self = static_cast<flow&>(layer::context_of(caller));
   layer::sanitizers_entered(*self.identities);
   return self;
 }

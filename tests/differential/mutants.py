@@ -31,7 +31,7 @@ MUTANTS = [
      "return returned ? std::nullopt : close_type();"),
     ("what a destructor cannot raise is not reported", GENERATOR,
      "      if (self.stage == detail::stage::raised) {\n", "      if (false) {\n"),
-    ("exceptions are not isolated", "include/krait/detail/exception_state.hpp",
+    ("exceptions are not isolated", "include/krait/detail/switch/exception_state.hpp",
      "return !current_exception_state()->empty();", "return current_exception_state() == nullptr;"),
     ("generator_exit passes by a delegate", DELEGATION,
      "      static_cast<void>(owned.close());\n", ""),
@@ -47,7 +47,7 @@ MUTANTS = [
     ("a value returned is delivered twice", GENERATOR,
      "  const bool fresh = self.outcome_pending && !self.orphaned;\n  take_end(self);\n",
      "  const bool fresh = self.result.has_value();\n  take_end(self);\n"),
-    ("a coroutine that has ended can be resumed", "include/krait/detail/frame.hpp",
+    ("a coroutine that has ended can be resumed", "include/krait/detail/frame/frame.hpp",
      "  if (self.rest().kind == kind::coroutine) {", "  if (false) {"),
     ("a suspended coroutine can be awaited", COROUTINE,
      "        detail::throw_being_awaited();\n", "        break;\n"),
@@ -94,13 +94,13 @@ def mutate(library, directory, file, old, new):
 
 def compile(backend, directory, arguments):
     """Runs the compiler, with the headers of the krait in `directory`."""
-    flags = FLAGS + ["-I", str(directory / "include")] + (["-DKRAIT_NATIVE"] if backend == "native" else [])
+    flags = FLAGS + ["-I", str(directory / "include"), "-I", str(directory / "src")] + (["-DKRAIT_NATIVE"] if backend == "native" else [])
     subprocess.run(["g++", *flags, *map(str, arguments)], check=True)
 
 
 def build(backend, directory, objects):
     """The program of the tests, against the krait in `directory`. `objects`: what does not depend on that."""
-    sources = [SOURCE / "interpreter.cpp"] + sorted((directory / "src").glob("*.cpp"))
+    sources = [SOURCE / "interpreter.cpp"] + sorted((directory / "src").rglob("*.cpp"))
     last = [directory / "asm" / "x86_64_sysv.S"] if backend == "native" else ["-lboost_context"]
     program = directory / "program"
     compile(backend, directory, [*sources, *objects, *last, "-o", program])

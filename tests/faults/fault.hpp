@@ -4,7 +4,7 @@
 // Calls of the system that fail when asked to. This program defines mmap, mprotect, madvise, malloc and
 // __cxa_allocate_exception itself (fault.cpp), so that krait's calls, and libstdc++'s, come by here.
 
-#include <krait/detail/sanitizers.hpp>
+#include <krait/detail/switch/sanitizers.hpp>
 
 namespace faults {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <krait/context.hpp>
+#include <krait/detail/switch/context.hpp>
 
 #include <doctest/doctest.h>
 
@@ -20,7 +20,7 @@ namespace layer = krait::detail;
 
 /// How a flow ends: with a word for its resumer, or with another flow in its place.
 struct ending {
-  void* word = nullptr;
+  layer::word word = nullptr;
   layer::context* heir = nullptr;
 };
 
@@ -42,7 +42,7 @@ class flow : public layer::context {
 
  private:
   static void enter(layer::registers& caller) {
-    flow& self = static_cast<flow&>(reinterpret_cast<layer::context&>(caller));
+    flow& self = static_cast<flow&>(layer::context_of(caller));
     layer::sanitizers_entered(*self.identities);
     const ending how = self.body_(self);
     if (how.heir != nullptr) {
@@ -64,11 +64,11 @@ class flow : public layer::context {
 
 /// Words to send: addresses, told apart by their index.
 std::array<char, 64> words;
-void* word(int i) {
-  return &words[static_cast<std::size_t>(i)];
+layer::word word(int i) {
+  return layer::word::of(words[static_cast<std::size_t>(i)]);
 }
-int number(const void* w) {
-  return static_cast<int>(static_cast<const char*>(w) - words.data());
+int number(layer::word w) {
+  return static_cast<int>(&w.as<char&>() - words.data());
 }
 
 bool within(const krait::stack& memory, const void* place) {
@@ -116,7 +116,7 @@ TEST_CASE(
 TEST_CASE("each switch carries a word, in both directions") {
   krait::stack_pool stacks;
   flow echo(stacks, [&](flow& self) {
-    void* got = layer::suspend(self, word(1));
+    layer::word got = layer::suspend(self, word(1));
     for (int i = 0; i < 20; ++i) {
       got = layer::suspend(self, word(number(got) + 1));
     }
@@ -133,12 +133,12 @@ TEST_CASE("null is a word like any other") {
   krait::stack_pool stacks;
   flow one(stacks, [&](flow& self) {
     CHECK(layer::suspend(self, nullptr) == word(2));
-    CHECK(layer::suspend(self, word(3)) == nullptr);
+    CHECK(layer::suspend(self, word(3)) == layer::word());
     return ending{};
   });
-  CHECK(layer::resume(one, nullptr) == nullptr);
+  CHECK(layer::resume(one, nullptr) == layer::word());
   CHECK(layer::resume(one, word(2)) == word(3));
-  CHECK(layer::resume(one, nullptr) == nullptr);
+  CHECK(layer::resume(one, nullptr) == layer::word());
 }
 
 namespace {
@@ -239,7 +239,7 @@ TEST_CASE("what is handed over to a suspended flow is what its suspend returns")
   krait::stack_pool stacks;
   flow heir(stacks, [&](flow& self) {
     CHECK(layer::suspend(self, word(1)) == word(2));
-    CHECK(layer::suspend(self, word(3)) == nullptr);
+    CHECK(layer::suspend(self, word(3)) == layer::word());
     return ending{};
   });
   CHECK(layer::resume(heir, nullptr) == word(1));
@@ -401,14 +401,14 @@ TEST_CASE("several parked tasks are woken in any order, by whoever runs then") {
     task& self_task = tasks[static_cast<std::size_t>(t)];
     self_task.inner = std::make_unique<flow>(stacks, [&self_task](flow& self) {
       for (int i = 0; i < 3; ++i) {
-        void* const got = layer::suspend(*self_task.outer, word(i));
+        const layer::word got = layer::suspend(*self_task.outer, word(i));
         layer::suspend(self, got);
       }
       return ending{.word = nullptr};
     });
     self_task.outer = std::make_unique<flow>(stacks, [&self_task, t](flow&) {
       int sum = 0;
-      while (void* const item = layer::resume(*self_task.inner, nullptr)) {
+      for (layer::word item; !(item = layer::resume(*self_task.inner, nullptr)).is_none();) {
         sum += number(item);
       }
       CHECK(sum == 3 * (10 + t));
@@ -423,7 +423,7 @@ TEST_CASE("several parked tasks are woken in any order, by whoever runs then") {
     flow waker(stacks, [&](flow&) {
       for (int i = 0; i < count; ++i) {
         const int t = (i * 2 + round) % count;
-        void* const expected = round < 3 ? word(round) : word(60);
+        const layer::word expected = round < 3 ? word(round) : word(60);
         CHECK(layer::resume(*tasks[static_cast<std::size_t>(t)].outer, word(10 + t)) == expected);
       }
       return ending{};

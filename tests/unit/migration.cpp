@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include <krait/detail/shadow_stack.hpp>
+#include <krait/detail/switch/shadow_stack.hpp>
 #include <krait/krait.hpp>
 
 #include "probes.hpp"

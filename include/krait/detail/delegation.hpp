@@ -1,32 +1,46 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// `yield.from`: PEP 380, in three forms. Included at the end of generator.hpp.
+// `yield.from`: PEP 380, in three forms.
 //
-// * A generator moved in has no other owner, so the chain of frames can be short-circuited
-// (detail/frame.hpp):
-//   from() hands its stack's place over to the delegate's and is not heard of until the delegate ends or
-//   generator_exit is to be raised here.
-// * A generator passed by reference may be advanced by others too, so each item is fetched and passed on.
+// * A generator given away has no other owner, so the chain of frames can be short-circuited (frame.hpp):
+//   the delegator hands its stack's place over to the delegate's and is not heard of until the delegate ends
+//   or generator_exit is to be raised in the delegator.
+// * A generator that is lent may be advanced by others too, so each item is fetched and passed on.
 // * Anything with next(), and ranges, likewise.
 
-#include "krait/generator.hpp"
+#include <concepts>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <ranges>
+#include <type_traits>
+#include <typeinfo>
+#include <utility>
 
-namespace krait {
+#include "krait/detail/forward.hpp"
+#include "krait/detail/frame/chain.hpp"
+#include "krait/detail/frame/errors.hpp"
+#include "krait/detail/frame/owner.hpp"
+#include "krait/exceptions.hpp"
+#include "krait/none.hpp"
 
-namespace detail {
+namespace krait::detail {
 
-/// What a delegation evaluates to that ends without a value.
-template <class R>
-R none_or_throw() {
-  if constexpr (std::is_void_v<R>) {
-    return;
-  } else if constexpr (has_none<R>) {
-    return none_traits<R>::none();
-  } else {
-    throw_no_value();
-  }
+/// Duck typing, as PEP 380 has it: anything with a `next()`. It ends by throwing stop_iteration; with a
+/// member `return_type`, the value of a stop_iteration<return_type> is what the delegation evaluates to.
+template <class T>
+concept next_iterator = !is_generator<std::remove_cvref_t<T>> && requires(T & object) {
+  object.next();
+};
+
+template <class T>
+struct return_type_of : std::type_identity<void> {};
+template <class T>
+requires requires {
+  typename T::return_type;
 }
+struct return_type_of<T> : std::type_identity<typename T::return_type> {};
 
 /// Can a delegate's items and a delegator's sends be passed by address, as they are? It has to hold between
 /// any two frames of a chain, as what is sent to the root goes to the leaf: so below a frame that is sent
@@ -90,9 +104,9 @@ constexpr bool can_yield_on() {
 
 /// A delegate's item as what its delegator yields, or that is made of.
 template <class Y, class DelegateY>
-decltype(auto) passed_on(void* item) {
+decltype(auto) passed_on(word item) {
   if constexpr (!std::is_void_v<DelegateY>) {
-    return static_cast<DelegateY&&>(*static_cast<std::remove_reference_t<DelegateY>*>(item));
+    return item.as<DelegateY>();
   } else if constexpr (!std::is_void_v<Y>) {
     return none_traits<Y>::none();
   }
@@ -136,17 +150,17 @@ class item_slot {
 
  public:
   template <class Make>
-  void* fill(Make make) {
+  word fill(Make make) {
     using made = decltype(make());
     if constexpr (std::is_reference_v<Y> && std::is_reference_v<made> && std::is_convertible_v<made, Y> &&
                   std::is_convertible_v<std::remove_reference_t<made>*, object*>) {
       made&& item = make();
-      object* const base = std::addressof(item);
-      return const_cast<void*>(static_cast<const void*>(base));
+      object& base = item;
+      return word::of(base);
     } else {
       static_assert(!never_holds, "yield.from, await: there is no object that this item could refer to");
       item_.emplace(make());
-      return std::addressof(*item_);
+      return word::of(*item_);
     }
   }
 
@@ -158,139 +172,158 @@ template <>
 class item_slot<void> {
  public:
   template <class Make>
-  void* fill(Make make) {
+  word fill(Make make) {
     make();
-    return this;
+    return word::of(*this);
   }
 };
 
-}  // namespace detail
-
 inline namespace KRAIT_BACKEND {
 
-template <class Yield, class Send>
-template <class Y, class S, class R>
-R yielder<Yield, Send>::from(generator<Y, S, R>&& given) {
-  auto& child = given.checked();
-  detail::check_stack(*this);
-  if (child.state() == generator_state::running) {
-    detail::throw_already_executing(child);
+/// What a frame that yields Yield and is sent Send was resumed with, as the value of its `yield`.
+template <class Send>
+[[gnu::always_inline]] inline Send received(frame& self, word sent) {
+  if (sent.raises(&self)) [[unlikely]] {
+    raise_pending(self);
   }
-  if constexpr (!detail::has_none<S>) {
-    if (child.state() == generator_state::suspended) {
-      detail::throw_cannot_send_none(child);
+  if constexpr (!std::is_void_v<Send>) {
+    if constexpr (has_none<Send>) {
+      if (sent.is_none()) {
+        return none_traits<Send>::none();
+      }
     }
+    return sent.as<Send>();
   }
-  generator<Y, S, R> owned = std::move(given);
+}
 
-  if constexpr (!detail::passes_through<Yield, Send, Y, S>) {
-    return delegate_by_steps(owned);
+/// Has somebody sent a value that is not None?
+template <class Send>
+bool is_sent(word sent) noexcept {
+  return !sent.is_none() && !is_none(sent.as<Send&>());
+}
+
+/// Suspends `self` with an item of a delegate's, as what it yields itself. Returns what it is resumed with.
+template <class Yield, class DelegateYield>
+word pass_on(frame& self, word item) {
+  if constexpr (std::same_as<Yield, DelegateYield>) {
+    return yield_word(self, item);
   } else {
-    if (child.state() == generator_state::closed) {
-      return owned.delegated_value(child, false);
-    }
-    this->attach_delegate(child, owned.frame_);
-    void* const word = detail::hand_over(*this, *child.leaf, nullptr);
-    this->rest().delegate = nullptr;
-    if (word == static_cast<void*>(this)) {
-      // generator_exit, given or new; raise_exit() has made `owned` a root of its own again.
-      std::exception_ptr thrown = std::exchange(this->rest().exception, nullptr);
-      static_cast<void>(owned.close());
-      this->rest().exception = std::move(thrown);
-      detail::raise_pending(*this);
-    }
-    owned.take_end(child);
-    if constexpr (!std::is_void_v<R>) {
-      return std::move(*child.result);
-    }
+    // Converted where it is, as the result may refer to it.
+    item_slot<Yield> slot;
+    return yield_word(self,
+                      slot.fill([&]() -> decltype(auto) { return passed_on<Yield, DelegateYield>(item); }));
   }
 }
 
-template <class Yield, class Send>
-template <class Y, class S, class R>
-R yielder<Yield, Send>::from(generator<Y, S, R>& inner) {
-  detail::check_stack(*this);
-  return delegate_by_steps(inner);
-}
-
-template <class Yield, class Send>
-template <class Y, class S, class R>
-R yielder<Yield, Send>::delegate_by_steps(generator<Y, S, R>& inner) {
-  static_assert(detail::can_send_on<Send, S>,
+/// To a generator or coroutine that others may own.
+template <class Yield, class Send, class Handle, class Return, kind which>
+Return delegate_to_lent(frame& self, owner<Handle, Return, which>& inner) {
+  using Y = typename Handle::yield_type;
+  using S = typename Handle::send_type;
+  static_assert(can_send_on<Send, S>,
                 "yield.from, await: what is sent to this generator or coroutine cannot be sent on to what it "
                 "delegates to or awaits: make its Send the same");
-  static_assert(detail::can_yield_on<Yield, Y>(),
+  static_assert(can_yield_on<Yield, Y>(),
                 "yield.from, await: what is delegated to or awaited yields what this generator or coroutine "
                 "cannot yield: make its Yield the same");
   static_cast<void>(inner.checked());
-  const detail::delegation_scope scope(*this, inner.frame_);
+  const delegation_scope scope(self, inner.place());
 
-  // What this generator was resumed with, passed on.
-  const auto advance = [&](void* word) {
+  // What this generator was resumed with, sent on.
+  const auto advance = [&](word sent) {
     if constexpr (std::is_void_v<S> || std::is_void_v<Send>) {
       return inner.advance();
     } else {
-      Send* const sent = static_cast<Send*>(word);
-      if (sent == nullptr || detail::is_none(*sent)) {
+      if (!is_sent<Send>(sent)) {
         return inner.advance();
       }
       if constexpr (std::same_as<Send, S>) {
-        return inner.advance_with_value(*sent);
+        return inner.advance_with_value(sent.as<Send&>());
       } else {
-        S value = detail::sent_on<S>(*sent);
+        S value = sent_on<S>(sent.as<Send&>());
         return inner.advance_with_value(value);
       }
     }
   };
 
-  auto made = inner.advance();
+  auto came = inner.advance();
   for (;;) {
-    if (made.item == nullptr) {
+    if (came.ended()) {
       // Else somebody else has been told, or nobody is there any more.
-      const bool fresh = made.self->outcome_pending && !made.self->orphaned;
-      inner.take_end(*made.self);
-      return inner.delegated_value(*made.self, fresh);
+      const bool fresh = came.of->end_untold && !came.of->orphaned;
+      inner.take_end(*came.of);
+      return inner.delegated_value(*came.of, fresh);
     }
-    void* word;
-    if constexpr (std::same_as<Yield, Y>) {
-      word = detail::yield_word(*this, made.item);
-    } else {
-      // Converted where it is, as the result may refer to it.
-      detail::item_slot<Yield> slot;
-      word = detail::yield_word(
-          *this, slot.fill([&]() -> decltype(auto) { return detail::passed_on<Yield, Y>(made.item); }));
-    }
-    if (word != static_cast<void*>(this)) {
-      made = advance(word);
+    const word sent = pass_on<Yield, Y>(self, came.item);
+    if (!sent.raises(&self)) {
+      came = advance(sent);
       continue;
     }
-    std::exception_ptr thrown = std::exchange(this->rest().exception, nullptr);
-    if (thrown == nullptr || detail::is_generator_exit(thrown)) {
+    std::exception_ptr thrown = std::exchange(self.rest().exception, nullptr);
+    if (thrown == nullptr || is_generator_exit(thrown)) {
       static_cast<void>(inner.close());
-      this->rest().exception = std::move(thrown);
-      detail::raise_pending(*this);
+      self.rest().exception = std::move(thrown);
+      raise_pending(self);
     }
-    if (inner.done()) {
-      detail::check_reuse(inner.checked());
+    if (inner.checked().state() == generator_state::closed) {
+      check_reuse(inner.checked());
       // Its throw_() would raise just that, and a stop_iteration that is raised here ends the delegation.
-      return detail::value_of_stop<R>(std::move(thrown));
+      return value_of_stop<Return>(std::move(thrown));
     }
-    made = inner.raise(std::move(thrown));
+    came = inner.raise(std::move(thrown));
   }
 }
 
-template <class Yield, class Send>
-template <class T>
-requires detail::next_iterator<T>
-auto yielder<Yield, Send>::from(T&& iterator) ->
-    typename detail::return_type_of<std::remove_cvref_t<T>>::type {
+/// To a generator or coroutine given away.
+template <class Yield, class Send, class Handle, class Return, kind which>
+Return delegate_to_given(frame& self, owner<Handle, Return, which>& given) {
+  using Y = typename Handle::yield_type;
+  using S = typename Handle::send_type;
+  frame& child = given.checked();
+  check_stack(self);
+  if (child.state() == generator_state::running) {
+    throw_already_executing(child);
+  }
+  if constexpr (!has_none<S>) {
+    if (child.state() == generator_state::suspended) {
+      throw_cannot_send_none(child);
+    }
+  }
+  owner<Handle, Return, which> owned = std::move(given);
+
+  if constexpr (!passes_through<Yield, Send, Y, S>) {
+    return delegate_to_lent<Yield, Send>(self, owned);
+  } else {
+    if (child.state() == generator_state::closed) {
+      return owned.delegated_value(child, false);
+    }
+    self.attach_delegate(child, owned.place());
+    const word sent = hand_over(self, *child.leaf, nullptr);
+    self.rest().delegate = nullptr;
+    if (sent.raises(&self)) {
+      // generator_exit, given or new; raise_exit() has made `owned` a root of its own again.
+      std::exception_ptr thrown = std::exchange(self.rest().exception, nullptr);
+      static_cast<void>(owned.close());
+      self.rest().exception = std::move(thrown);
+      raise_pending(self);
+    }
+    owned.take_end(child);
+    if constexpr (!std::is_void_v<Return>) {
+      return std::move(*owned.result_of(child));
+    }
+  }
+}
+
+/// To an object with next().
+template <class Yield, class Send, class T>
+auto delegate_to_iterator(frame& self, T& iterator) -> typename return_type_of<std::remove_cvref_t<T>>::type {
   using object = std::remove_cvref_t<T>;
-  using result_type = typename detail::return_type_of<object>::type;
-  detail::check_stack(*this);
-  const detail::delegation_scope scope(*this, detail::foreign_delegate);
-  detail::item_slot<Yield> slot;
+  using result_type = typename return_type_of<object>::type;
+  check_stack(self);
+  const delegation_scope scope(self, foreign_delegate);
+  item_slot<Yield> slot;
   std::conditional_t<std::is_void_v<result_type>, char, std::optional<result_type>> result{};
-  void* item = nullptr;
+  word item;
 
   // Calls the iterator; false if that ended it.
   const auto goes_on = [&](auto operation) {
@@ -299,7 +332,7 @@ auto yielder<Yield, Send>::from(T&& iterator) ->
       return true;
     } catch (stop_iteration<>& stop) {
       if constexpr (!std::is_void_v<result_type>) {
-        if (auto value = detail::stop_value::take<result_type>(stop)) {
+        if (auto value = stop_value::take<result_type>(stop)) {
           result.emplace(std::move(*value));
         }
       }
@@ -309,10 +342,10 @@ auto yielder<Yield, Send>::from(T&& iterator) ->
   const auto next = [&] { return slot.fill([&]() -> decltype(auto) { return iterator.next(); }); };
 
   for (bool more = goes_on(next); more;) {
-    void* const word = detail::yield_word(*this, item);
-    if (word == static_cast<void*>(this)) {
-      std::exception_ptr thrown = std::exchange(this->rest().exception, nullptr);
-      if (thrown == nullptr || detail::is_generator_exit(thrown)) {
+    const word sent = yield_word(self, item);
+    if (sent.raises(&self)) {
+      std::exception_ptr thrown = std::exchange(self.rest().exception, nullptr);
+      if (thrown == nullptr || is_generator_exit(thrown)) {
         if constexpr (requires { iterator.close(); }) {
           more = goes_on([&] {
             iterator.close();
@@ -320,38 +353,38 @@ auto yielder<Yield, Send>::from(T&& iterator) ->
           });
         }
         if (more) {
-          this->rest().exception = std::move(thrown);
-          detail::raise_pending(*this);
+          self.rest().exception = std::move(thrown);
+          raise_pending(self);
         }
       } else if constexpr (requires { iterator.throw_(thrown); }) {
         more =
             goes_on([&] { return slot.fill([&]() -> decltype(auto) { return iterator.throw_(thrown); }); });
       } else {
-        static_assert(!detail::has_member_throw<object>,
+        static_assert(!has_member_throw<object>,
                       "yield.from: the object's throw_() cannot be called with a std::exception_ptr");
         // A stop_iteration raised here ends the delegation, whoever raised it.
-        more = goes_on([&]() -> void* { std::rethrow_exception(std::move(thrown)); });
+        more = goes_on([&]() -> word { std::rethrow_exception(std::move(thrown)); });
       }
       continue;
     }
     if constexpr (!std::is_void_v<Send>) {
-      Send* const sent = static_cast<Send*>(word);
-      if (sent != nullptr && !detail::is_none(*sent)) {
+      if (is_sent<Send>(sent)) {
+        Send& object_sent = sent.as<Send&>();
         // As it is, or what an optional holds.
         constexpr bool as_it_is = requires {
-          iterator.send(std::move(*sent));
+          iterator.send(std::move(object_sent));
         };
-        constexpr bool as_held = detail::is_optional<Send> && requires {
-          iterator.send(std::move(**sent));
+        constexpr bool as_held = is_optional<Send> && requires {
+          iterator.send(std::move(*object_sent));
         };
         if constexpr (as_it_is || as_held) {
-          auto& value = detail::part_sent<as_it_is>(*sent);
+          auto& value = part_sent<as_it_is>(object_sent);
           more = goes_on(
               [&] { return slot.fill([&]() -> decltype(auto) { return iterator.send(std::move(value)); }); });
         } else {
-          static_assert(!detail::has_member_send<object>,
+          static_assert(!has_member_send<object>,
                         "yield.from: the object's send() does not take what is sent to this generator");
-          detail::throw_has_no_send(typeid(object));
+          throw_has_no_send(typeid(object));
         }
         continue;
       }
@@ -363,44 +396,43 @@ auto yielder<Yield, Send>::from(T&& iterator) ->
     if (result.has_value()) {
       return std::move(*result);
     }
-    return detail::none_or_throw<result_type>();
+    return none_or_throw<result_type>();
   }
 }
 
-template <class Yield, class Send>
-template <std::ranges::input_range Range>
-requires(!detail::is_generator<std::remove_cvref_t<Range>> &&
-         !detail::next_iterator<Range>) void yielder<Yield, Send>::from(Range&& range) {
+/// To the elements of a range: moved out of it, if it was given away and owns them.
+template <class Yield, class Send, class Range>
+void delegate_to_range(frame& self, Range&& range) {
   static_assert(
-      detail::has_none<Send>,
+      has_none<Send>,
       "yield.from: a range takes only None, which this generator's Send cannot say: yield its items "
       "one by one, or make Send a std::optional");
-  detail::check_stack(*this);
-  const detail::delegation_scope scope(*this, detail::foreign_delegate);
-  constexpr bool given_away = !std::is_reference_v<Range> && detail::owns_elements<Range>;
+  check_stack(self);
+  const delegation_scope scope(self, foreign_delegate);
+  constexpr bool given_away = !std::is_reference_v<Range> && owns_elements<Range>;
   for (auto&& element : range) {
-    detail::item_slot<Yield> slot;
-    void* const word = detail::yield_word(*this, slot.fill([&]() -> decltype(auto) {
+    item_slot<Yield> slot;
+    const word sent = yield_word(self, slot.fill([&]() -> decltype(auto) {
       if constexpr (given_away && !std::is_reference_v<Yield>) {
         return std::move(element);
       } else {
         return std::forward<decltype(element)>(element);
       }
     }));
-    if (word == static_cast<void*>(this)) {
+    if (sent.raises(&self)) {
       try {
-        detail::raise_pending(*this);
+        raise_pending(self);
       } catch (const stop_iteration<>&) {
         return;  // ends the delegation, whoever raised it
       }
     }
     if constexpr (!std::is_void_v<Send>) {
-      if (word != nullptr && !detail::is_none(*static_cast<Send*>(word))) {
-        detail::throw_has_no_send(typeid(Range));
+      if (is_sent<Send>(sent)) {
+        throw_has_no_send(typeid(Range));
       }
     }
   }
 }
 
 }  // namespace KRAIT_BACKEND
-}  // namespace krait
+}  // namespace krait::detail

@@ -4,16 +4,19 @@
 // The value of a stop_iteration for somebody who wants another type than it was raised with, as
 // `throw krait::stop_iteration("lift-off")` raises a `const char*`. Whoever catches it knows one type,
 // whoever raised it the other, and nobody both: so the types that a value may reasonably have are tried in
-// turn. Included at the end of exceptions.hpp.
+// turn.
 
 #include <concepts>
+#include <memory>
+#include <optional>
+#include <string>
 #include <string_view>
+#include <type_traits>
+#include <typeinfo>
+#include <utility>
 #include <variant>
 
-#include "krait/exceptions.hpp"
-
-namespace krait {
-namespace detail {
+namespace krait::detail {
 
 [[noreturn]] void throw_value_does_not_convert(const std::type_info& from, const std::type_info& to);
 
@@ -47,7 +50,7 @@ struct stop_value {
   /// Of a stop_iteration, which others may hold, too: moved out only if it cannot be copied. Empty if there
   /// is none. Throws type_error if it does not convert.
   template <class To>
-  static std::optional<To> take(stop_iteration<>& stop) {
+  static std::optional<To> take(auto& stop) {
     return converted<To>(
         stop, [](auto& value) -> auto&& {
           if constexpr (copies<std::remove_reference_t<decltype(value)>>) {
@@ -59,10 +62,10 @@ struct stop_value {
   }
 
   /// Copied.
-  template <class To>
-  static std::optional<To> copy(const stop_iteration<>& stop) {
+  template <class To, class Stop>
+  static std::optional<To> copy(const Stop& stop) {
     return converted<To>(
-        const_cast<stop_iteration<>&>(stop), [](auto& value) -> auto& { return std::as_const(value); });
+        const_cast<Stop&>(stop), [](auto& value) -> auto& { return std::as_const(value); });
   }
 
  private:
@@ -73,7 +76,7 @@ struct stop_value {
             long long, unsigned long long, float, double, const char*, char*, std::string_view, std::string>;
 
   template <class To, class Pass>
-  static std::optional<To> converted(stop_iteration<>& stop, Pass pass) {
+  static std::optional<To> converted(auto& stop, Pass pass) {
     std::optional<To> made;
     if (stop.value_address() != nullptr && !convert(stop, pass, made)) {
       throw_value_does_not_convert(stop.value_type(), typeid(To));
@@ -83,7 +86,7 @@ struct stop_value {
 
   /// False if the value is of none of the types from which a To is made.
   template <class To, class Pass>
-  static bool convert(stop_iteration<>& stop, Pass pass, std::optional<To>& made) {
+  static bool convert(auto& stop, Pass pass, std::optional<To>& made) {
     return convert_from<To>(stop, pass, made) || convert_from<std::optional<To>>(stop, pass, made) ||
            convert_part(stop, pass, made) ||
            (!is_optional<To> && convert_from_any(stop, pass, made, plain_types()));
@@ -91,25 +94,25 @@ struct stop_value {
 
   /// From what an optional holds, or an alternative of a variant.
   template <class To, class Pass>
-  static bool convert_part(stop_iteration<>&, Pass, std::optional<To>&) {
+  static bool convert_part(auto&, Pass, std::optional<To>&) {
     return false;
   }
   template <class T, class Pass>
-  static bool convert_part(stop_iteration<>& stop, Pass pass, std::optional<std::optional<T>>& made) {
+  static bool convert_part(auto& stop, Pass pass, std::optional<std::optional<T>>& made) {
     return convert(stop, pass, made.emplace()) || (made.reset(), false);
   }
   template <class... T, class Pass>
-  static bool convert_part(stop_iteration<>& stop, Pass pass, std::optional<std::variant<T...>>& made) {
+  static bool convert_part(auto& stop, Pass pass, std::optional<std::variant<T...>>& made) {
     return (convert_from<T>(stop, pass, made) || ...);
   }
 
   template <class To, class Pass, class... From>
-  static bool convert_from_any(stop_iteration<>& stop, Pass pass, std::optional<To>& made, types<From...>) {
+  static bool convert_from_any(auto& stop, Pass pass, std::optional<To>& made, types<From...>) {
     return (convert_from<From>(stop, pass, made) || ...);
   }
 
   template <class From, class To, class Pass>
-  static bool convert_from([[maybe_unused]] stop_iteration<>& stop, [[maybe_unused]] Pass pass,
+  static bool convert_from([[maybe_unused]] auto& stop, [[maybe_unused]] Pass pass,
                            [[maybe_unused]] std::optional<To>& made) {
     using passed = decltype(pass(std::declval<From&>()));
     if constexpr (std::same_as<From, std::optional<To>> &&
@@ -134,18 +137,11 @@ struct stop_value {
   /// Where a compiler sees what was raised, it need not see that the types were compared: it would warn of
   /// the others.
   template <class From>
-  static From& value_in(stop_iteration<>& stop) noexcept {
+  static From& value_in(auto& stop) noexcept {
     void* place = stop.value_address();
     asm("" : "+r"(place));
     return *static_cast<From*>(place);
   }
 };
 
-}  // namespace detail
-
-template <class T>
-std::optional<T> stop_iteration<>::value_as() const {
-  return detail::stop_value::copy<T>(*this);
-}
-
-}  // namespace krait
+}  // namespace krait::detail

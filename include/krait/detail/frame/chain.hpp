@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// A chain of frames is resumed, yields, grows and shrinks: all that switches stacks is in here. The drawing
+// is in frame.hpp.
+//
+// Whatever stands between a user's code and a switch is always_inline, here and above: a function that is
+// called on one side of a switch and returns on the other is mispredicted, which costs more than the switch.
+
+#include <exception>
+#include <utility>
+
+#include "krait/detail/frame/errors.hpp"
+#include "krait/detail/frame/frame.hpp"
+#include "krait/detail/switch/context.hpp"
+#include "krait/exceptions.hpp"
+
+namespace krait::detail {
+
+/// Takes what rarely_used::exception says is to be raised.
+std::exception_ptr take_pending(frame& self);
+
+/// Raises what rarely_used::exception says, on the frame's own stack. Inlined, as every frame that an
+/// exception leaves costs as much as ten switches.
+[[noreturn, gnu::always_inline]] inline void raise_pending(frame& self) {
+  std::rethrow_exception(take_pending(self));
+}
+
+/// `self`, which runs, belongs to nobody any more. From the frame that runs up to this one, nobody is to
+/// yield again; it frees itself at its end.
+void abandon(frame& self) noexcept;
+
+inline namespace KRAIT_BACKEND {
+
+/// Runs a chain until it yields (the yielded object) or has ended (none). Throws value_error if it is
+/// running.
+///
+/// `last` is a guess at the chain's leaf, updated. To check a guess costs nothing, as the processor goes on
+/// with it meanwhile; to load the leaf is a step in the chain of loads that each item has to wait for. The
+/// last jump has left the address in a register.
+[[gnu::always_inline]] inline word advance(frame& self, word sent, context*& last) {
+  // The compiler must not see that `leaf` is self.leaf either way, or it loads that.
+  context* leaf = last;
+  asm("" : "+r"(leaf));
+  if (self.leaf != last) [[unlikely]] {
+    leaf = self.leaf;
+    asm("" : "+r"(leaf));
+  }
+  if (!leaf->resumable()) [[unlikely]] {
+    if (self.stage == stage::started) {
+      throw_already_executing(self);
+    }
+    check_reuse(self);
+    return nullptr;
+  }
+  return resume(*leaf, sent, last);
+}
+
+/// Raises `exception`, which is no generator_exit, where the chain is suspended.
+inline word raise_in_leaf(frame& self, std::exception_ptr exception) noexcept {
+  frame& leaf = *self.leaf;
+  leaf.rest().exception = std::move(exception);
+  return resume(leaf, word::raise(&leaf));
+}
+
+/// Raises generator_exit (`given`, or a new one) in a suspended generator, after it has closed its delegate.
+inline word raise_exit(frame& self, std::exception_ptr given = nullptr) noexcept {
+  if (self.leaf != &self) {
+    self.detach_delegate();
+  }
+  self.rest().exception = std::move(given);
+  return resume(self, word::raise(&self));
+}
+
+/// Destroys a body that has not started, with all that it owns, on its own stack: what it owns may be
+/// discarded likewise, to any depth. Meanwhile it looks running, and may become an orphan.
+inline void discard(frame& self) noexcept {
+  self.discarded = true;
+  self.stage = stage::started;
+  resume(self, nullptr);
+}
+
+/// A `yield` or `from` on a stack that is not its frame's, or no longer. Throws, unless its stack is to be
+/// left for good.
+[[gnu::noinline, gnu::cold]] inline void yield_elsewhere(frame& self) {
+  if (!self.evicted_here()) {
+    throw_yield_elsewhere();
+  }
+  if (self.eviction == eviction::due) {
+    self.eviction = eviction::raised;
+    throw generator_exit();
+  }
+  report_ignored_while_closing(self, ignored_exit(self));
+  for (;;) {
+    suspend(self, nullptr);
+  }
+}
+
+/// To yield or to delegate, one must be on the frame's own stack.
+[[gnu::always_inline]] inline void check_stack(frame& self) {
+  if (!self.runs_here()) [[unlikely]] {
+    yield_elsewhere(self);
+  }
+}
+
+/// Suspends the frame with what it yields. Returns what it is resumed with.
+[[gnu::always_inline]] inline word yield_word(frame& self, word yielded) {
+  check_stack(self);
+  return suspend(self, yielded);
+}
+
+/// The last thing that runs on a stack, called with its frame ended and its body destroyed.
+[[noreturn]] inline void leave_for_good(frame& self) noexcept {
+  if (frame* const heir = self.rest().delegator) {
+    self.root->leaf = heir;
+    self.rest().delegator = nullptr;
+    finish_into(self, *heir, word::of(self));
+  }
+  finish(self, nullptr);
+}
+
+}  // namespace KRAIT_BACKEND
+
+/// While alive: `self` delegates to the frame whose address stands at `place`, by reference.
+class delegation_scope {
+ public:
+  delegation_scope(frame& self, frame* const& place) noexcept : self_(self) { self.rest().delegate = &place; }
+  ~delegation_scope() { self_.rest().delegate = nullptr; }
+  delegation_scope(const delegation_scope&) = delete;
+  delegation_scope& operator=(const delegation_scope&) = delete;
+
+ private:
+  frame& self_;
+};
+
+}  // namespace krait::detail

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// What AddressSanitizer and ThreadSanitizer must be told about switches. All of it is in headers, so that a
+// program built with a sanitizer is served by a krait library built without one. (Of the memory that stacks
+// are made of, AddressSanitizer and LeakSanitizer are told by the library: src/stack/sanitizers.hpp.)
+
+#include <cstddef>
+#include <cstdlib>
+
+#include "krait/stack.hpp"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define KRAIT_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define KRAIT_ASAN 1
+#endif
+#endif
+
+#if defined(__SANITIZE_THREAD__)
+#define KRAIT_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define KRAIT_TSAN 1
+#endif
+#endif
+
+#if defined(KRAIT_ASAN)
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#endif
+#if defined(KRAIT_TSAN)
+#include <sanitizer/tsan_interface.h>
+#endif
+
+namespace krait::detail {
+
+/// How the sanitizers know the stack on which a flow of control was left. Always there, so that the layout of
+/// a context does not depend on compiler flags; used, and so initialised, only under a sanitizer.
+struct stack_identity {
+  const void* bottom;
+  std::size_t size;
+  union {
+    void* fiber;            ///< ThreadSanitizer's
+    stack_identity* left;   ///< of `own`: of the stack that was left for it
+    stack_identity** note;  ///< of `caller`: where who waits there will look for the same
+  };
+
+#if defined(KRAIT_ASAN) || defined(KRAIT_TSAN)
+  stack_identity() noexcept : bottom(nullptr), size(0), fiber(nullptr) {}
+#else
+  stack_identity() noexcept {}
+#endif
+};
+
+/// The two flows of control of a context, by name.
+enum class side { caller, own };
+
+struct stack_identities {
+  stack_identity caller;
+  stack_identity own;
+
+  template <side which>
+  stack_identity& of() noexcept {
+    return which == side::own ? own : caller;
+  }
+};
+
+// Only who arrives on a stack is told the bounds of the one that was left, and they belong into the identity
+// that the leaver knows. Which that is, the leaver writes where the arriver will look: into the context, if
+// it is to go on as that context's own, else among the variables of the resumer that waits. A thread_local
+// would not do: compilers take its address for constant although a switch may change the thread, and each
+// shared object might have its own.
+
+#if defined(KRAIT_ASAN)
+inline void sanitizers_arrived(void* fake_stack, stack_identity* left) noexcept {
+  stack_identity nobody;
+  left = left != nullptr ? left : &nobody;
+  __sanitizer_finish_switch_fiber(fake_stack, &left->bottom, &left->size);
+}
+#endif
+
+/// First thing on a stack that is entered for the first time.
+inline void sanitizers_entered([[maybe_unused]] const stack_identities& known) noexcept {
+#if defined(KRAIT_ASAN)
+  sanitizers_arrived(nullptr, known.own.left);
+#endif
+}
+
+/// Tells the sanitizers of one switch: construct before leaving, call `returned` on coming back.
+template <side save, side load>
+class switch_announcement {
+ public:
+  /// `from` is null when nobody comes back.
+  [[gnu::always_inline]] switch_announcement([[maybe_unused]] stack_identities* from,
+                                             [[maybe_unused]] stack_identities& to) noexcept {
+#if defined(KRAIT_ASAN)
+    from_ = from;
+    stack_identity* const left = from != nullptr ? &from->of<save>() : nullptr;
+    if constexpr (load == side::own) {
+      to.own.left = left;
+    } else {
+      *to.caller.note = left;
+    }
+    if constexpr (save == side::caller) {
+      from->caller.note = &left_;
+    }
+    __sanitizer_start_switch_fiber(from != nullptr ? &fake_stack_ : nullptr, to.of<load>().bottom,
+                                   to.of<load>().size);
+#endif
+#if defined(KRAIT_TSAN)
+    if (from != nullptr) {
+      from->of<save>().fiber = __tsan_get_current_fiber();
+    }
+    __tsan_switch_to_fiber(to.of<load>().fiber, 0);
+#endif
+  }
+
+  [[gnu::always_inline]] void returned() noexcept {
+#if defined(KRAIT_ASAN)
+    sanitizers_arrived(fake_stack_, save == side::own ? from_->own.left : left_);
+#endif
+  }
+
+#if defined(KRAIT_ASAN)
+ private:
+  stack_identities* from_;
+  void* fake_stack_ = nullptr;
+  stack_identity* left_ = nullptr;
+#endif
+};
+
+/// To LeakSanitizer, a thread has one stack: that which it runs on. Shows it those where bodies' resumers
+/// wait, for when the program is ended by a body.
+void show_waiting_stacks() noexcept;
+
+/// A stack comes into use, perhaps not for the first time. Returns ThreadSanitizer's fiber.
+inline void* sanitizers_acquire([[maybe_unused]] const stack& memory,
+                                [[maybe_unused]] stack_identities& known) noexcept {
+#if defined(KRAIT_ASAN)
+  known.own.bottom = memory.limit;
+  known.own.size = memory.size;
+  __asan_unpoison_memory_region(memory.limit, memory.size);
+  static const bool remembered = std::atexit([] { show_waiting_stacks(); }) == 0;
+  static_cast<void>(remembered);
+#endif
+#if defined(KRAIT_TSAN)
+  known.own.fiber = __tsan_create_fiber(0);
+  return known.own.fiber;
+#else
+  return nullptr;
+#endif
+}
+
+/// `heir` will be left for the stack that `former` would have been left for.
+inline void sanitizers_inherit([[maybe_unused]] stack_identity& heir,
+                               [[maybe_unused]] const stack_identity& former) noexcept {
+#if defined(KRAIT_ASAN) || defined(KRAIT_TSAN)
+  heir = former;
+#endif
+}
+
+/// A stack goes out of use. `fiber` is what sanitizers_acquire() returned.
+inline void sanitizers_release([[maybe_unused]] const stack& memory, [[maybe_unused]] void* fiber) noexcept {
+#if defined(KRAIT_ASAN)
+  __asan_unpoison_memory_region(memory.limit, memory.size);
+#endif
+#if defined(KRAIT_TSAN)
+  __tsan_destroy_fiber(fiber);
+#endif
+}
+
+}  // namespace krait::detail

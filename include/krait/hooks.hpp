@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Where krait goes with what cannot be raised, and with what is worth a warning: functions that a program
+// sets.
+
+#include <exception>
+#include <functional>
+#include <string>
+
+namespace krait {
+
+/// An exception that had nowhere to go: raised while a destructor was closing a generator.
+struct unraisable {
+  std::exception_ptr exception;
+  std::string message;  ///< "Exception ignored while closing generator <generator object NAME at 0x...>"
+};
+
+using unraisable_hook = std::function<void(const unraisable&)>;
+
+/// Sets what is called with exceptions that a destructor cannot raise, and returns the hook that was
+/// set before (empty: the default). An empty hook restores the default, which writes the message and
+/// the exception to stderr. An exception out of the hook is reported to stderr and goes no further. Any
+/// thread may call it; the hook runs on the thread that destroys the generator. Python:
+/// sys.unraisablehook.
+unraisable_hook set_unraisable_hook(unraisable_hook hook);
+
+using warning_hook = std::function<void(const std::string& message)>;
+
+/// Sets what is called with warnings ("coroutine 'NAME' was never awaited"), and returns the hook that
+/// was set before (empty: the default). An empty hook restores the default, which writes
+/// `RuntimeWarning: ` and the message to stderr. An exception out of the hook, a warning made an error,
+/// goes to the unraisable hook, as it is a destructor that warns. Any thread may call it; the hook runs
+/// on the thread that warns. Python: warnings.showwarning.
+warning_hook set_warning_hook(warning_hook hook);
+
+namespace detail {
+
+/// Reports `exception` to the unraisable hook; for null, which is another language's, a runtime_error that
+/// says so. Never throws.
+void report_unraisable(std::exception_ptr exception, std::string message) noexcept;
+
+/// Calls the warning hook. Throws what that throws, and std::bad_alloc.
+void warn(const std::string& message);
+
+}  // namespace detail
+}  // namespace krait
