@@ -25,13 +25,18 @@ if(KRAIT_TOP_LEVEL)
     $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CXX_COMPILER_ID:GNU>,$<VERSION_LESS:$<CXX_COMPILER_VERSION>,13>>:-Wno-restrict>)
 endif()
 
+# krait_backend_library(VARIABLE BACKEND): the library that users of this backend link.
+function(krait_backend_library variable backend)
+  set(${variable} krait::krait PARENT_SCOPE)
+  if(backend STREQUAL native)
+    set(${variable} krait::native PARENT_SCOPE)
+  endif()
+endfunction()
+
 # krait_program(NAME SOURCE...): one program per backend, NAME_fcontext and NAME_native.
 function(krait_program name)
   foreach(backend IN LISTS KRAIT_BACKENDS)
-    set(library krait::krait)
-    if(backend STREQUAL native)
-      set(library krait::native)
-    endif()
+    krait_backend_library(library ${backend})
     add_executable(${name}_${backend} ${ARGN})
     target_link_libraries(${name}_${backend} PRIVATE ${library} krait_developer)
   endforeach()

@@ -11,9 +11,9 @@
 
 #include <krait/krait.hpp>
 
-#include "../unit/probes.hpp"
-#include "driver.hpp"
 #include "managers.hpp"
+#include "support/driver.hpp"
+#include "support/probes.hpp"
 
 // CPython's test_asyncgen.py: anext() and aiter().
 

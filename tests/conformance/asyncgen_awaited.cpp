@@ -10,8 +10,8 @@
 
 #include <krait/krait.hpp>
 
-#include "driver.hpp"
 #include "managers.hpp"
+#include "support/driver.hpp"
 
 // CPython's test_asyncgen.py: asend(), athrow() and aclose() as coroutines await them. Where CPython's tests
 // cancel a future, these raise an exception in what is awaited.

@@ -7,9 +7,9 @@
 
 #include <krait/krait.hpp>
 
-#include "../unit/probes.hpp"
-#include "driver.hpp"
 #include "managers.hpp"
+#include "support/driver.hpp"
+#include "support/probes.hpp"
 
 // CPython's test_asyncgen.py: generators that are dropped, and loops that are shut down.
 

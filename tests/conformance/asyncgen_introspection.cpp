@@ -9,8 +9,8 @@
 
 #include <krait/krait.hpp>
 
-#include "driver.hpp"
 #include "managers.hpp"
+#include "support/driver.hpp"
 
 // CPython's tests of what coroutines and asynchronous generators look like from outside: test_inspect.py,
 // test_collections.py.

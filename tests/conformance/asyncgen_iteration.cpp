@@ -11,8 +11,8 @@
 
 #include <krait/krait.hpp>
 
-#include "driver.hpp"
 #include "managers.hpp"
+#include "support/driver.hpp"
 
 // CPython's test_asyncgen.py: how an asynchronous generator is iterated, and what comes out of it.
 

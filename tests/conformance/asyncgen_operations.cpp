@@ -8,8 +8,8 @@
 
 #include <krait/krait.hpp>
 
-#include "../unit/probes.hpp"
-#include "driver.hpp"
+#include "support/driver.hpp"
+#include "support/probes.hpp"
 
 // CPython's test_asyncgen.py: the objects that anext(), asend(), athrow() and aclose() return.
 

@@ -11,8 +11,8 @@
 
 #include <krait/krait.hpp>
 
-#include "driver.hpp"
 #include "managers.hpp"
+#include "support/driver.hpp"
 
 // CPython's test_contextlib_async.py: its stack of exits. It is krait's one stack of exits, in a coroutine:
 // what waits there is called with the coroutine's awaiter, or is an awaited() manager.

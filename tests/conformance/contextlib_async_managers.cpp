@@ -10,9 +10,9 @@
 
 #include <krait/krait.hpp>
 
-#include "../unit/probes.hpp"
-#include "driver.hpp"
 #include "managers.hpp"
+#include "support/driver.hpp"
+#include "support/probes.hpp"
 
 // CPython's test_contextlib_async.py, but for its stack of exits, and what of test_with.py is about `async
 // with`.

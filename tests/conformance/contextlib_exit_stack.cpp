@@ -10,8 +10,8 @@
 
 #include <krait/krait.hpp>
 
-#include "../unit/support.hpp"
 #include "managers.hpp"
+#include "support/support.hpp"
 
 // CPython's test_contextlib.py: its stack of exits.
 

@@ -12,8 +12,8 @@
 
 #include <krait/krait.hpp>
 
-#include "../unit/support.hpp"
 #include "managers.hpp"
+#include "support/support.hpp"
 
 // CPython's test_contextlib.py, but for its stack of exits.
 

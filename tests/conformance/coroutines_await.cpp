@@ -13,8 +13,8 @@
 
 #include <krait/krait.hpp>
 
-#include "../unit/support.hpp"
 #include "coroutines.hpp"
+#include "support/support.hpp"
 
 // CPython's test_coroutines.py: CoroutineTest, on what can be awaited, and what comes of it.
 

@@ -12,9 +12,9 @@
 
 #include <krait/krait.hpp>
 
-#include "../unit/recorded_warnings.hpp"
-#include "../unit/support.hpp"
 #include "coroutines.hpp"
+#include "support/recorded_warnings.hpp"
+#include "support/support.hpp"
 
 // CPython's test_coroutines.py: `async for`. C++ has no `else` of a loop: a flag stands for it.
 

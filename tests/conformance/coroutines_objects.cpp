@@ -14,9 +14,9 @@
 
 #include <krait/krait.hpp>
 
-#include "../unit/recorded_warnings.hpp"
-#include "../unit/support.hpp"
 #include "coroutines.hpp"
+#include "support/recorded_warnings.hpp"
+#include "support/support.hpp"
 
 // CPython's test_coroutines.py: CoroutineTest, on coroutine objects: how they are driven, closed, asked
 // and dropped.

@@ -12,9 +12,9 @@
 
 #include <krait/krait.hpp>
 
-#include "../unit/recorded_warnings.hpp"
-#include "../unit/support.hpp"
 #include "coroutines.hpp"
+#include "support/recorded_warnings.hpp"
+#include "support/support.hpp"
 
 // CPython's test_types.py: CoroutineTests, on types.coroutine, which is as_awaitable() here; and
 // test_pep492.py of asyncio, with a loop of a few lines.

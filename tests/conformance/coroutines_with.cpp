@@ -11,9 +11,9 @@
 
 #include <krait/krait.hpp>
 
-#include "../unit/support.hpp"
 #include "coroutines.hpp"
 #include "managers.hpp"
+#include "support/support.hpp"
 
 // CPython's test_coroutines.py: `async with`.
 

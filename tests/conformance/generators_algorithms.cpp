@@ -15,7 +15,7 @@
 #include <utility>
 #include <vector>
 
-#include "../unit/support.hpp"
+#include "support/support.hpp"
 
 // CPython's cases that are whole algorithms made of generators (generators.cases.tsv).
 

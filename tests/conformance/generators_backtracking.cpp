@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "../unit/support.hpp"
+#include "support/support.hpp"
 
 // CPython's cases on backtracking by generators (generators.cases.tsv).
 

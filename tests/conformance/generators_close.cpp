@@ -9,7 +9,7 @@
 #include <string>
 #include <utility>
 
-#include "../unit/support.hpp"
+#include "support/support.hpp"
 
 // CPython's cases on close and on finalisation (generators.cases.tsv).
 

@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include "../unit/support.hpp"
+#include "support/support.hpp"
 
 // CPython's cases on generator expressions (generators.cases.tsv). A generator expression is a generator
 // whose body owns the outermost source, and looks at all the rest as items are asked for.

@@ -11,8 +11,8 @@
 #include <type_traits>
 #include <utility>
 
-#include "../unit/probes.hpp"
-#include "../unit/support.hpp"
+#include "support/probes.hpp"
+#include "support/support.hpp"
 
 // CPython's cases on what a generator tells of itself (generators.cases.tsv).
 

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "../unit/support.hpp"
+#include "support/support.hpp"
 
 // CPython's cases on making a generator, next, send and return (generators.cases.tsv).
 

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "../unit/support.hpp"
+#include "support/support.hpp"
 
 // CPython's cases on throw, on exceptions that leave a body (PEP 479 too), and on the exceptions that a body
 // handles (generators.cases.tsv).

@@ -11,8 +11,8 @@
 
 #include <krait/krait.hpp>
 
-#include "../unit/probes.hpp"
-#include "../unit/support.hpp"
+#include "support/probes.hpp"
+#include "support/support.hpp"
 
 namespace managers {
 

@@ -19,8 +19,8 @@
 
 #include <krait/krait.hpp>
 
-#include "../unit/probes.hpp"
-#include "../unit/support.hpp"
+#include "support/probes.hpp"
+#include "support/support.hpp"
 
 // CPython's test_inspect.py, test_sys.py, test_collections.py, test_gc.py, test_threading.py and
 // test_iter.py, as far as they are about generators.

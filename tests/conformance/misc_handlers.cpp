@@ -10,7 +10,7 @@
 
 #include <krait/krait.hpp>
 
-#include "../unit/support.hpp"
+#include "support/support.hpp"
 
 // CPython's test_raise.py and test_exceptions.py, as far as they are about generators: handlers within a body
 // and handlers around its resumptions do not get in each other's way.

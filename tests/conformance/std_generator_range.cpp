@@ -14,8 +14,8 @@
 
 #include <krait/krait.hpp>
 
-#include "../unit/probes.hpp"
-#include "../unit/support.hpp"
+#include "support/probes.hpp"
+#include "support/support.hpp"
 
 // What C++23 promises of std::generator ([coro.generator]), of krait::generator: its types, and how it
 // behaves as a range.

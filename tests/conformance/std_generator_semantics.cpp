@@ -15,8 +15,8 @@
 
 #include <krait/krait.hpp>
 
-#include "../unit/probes.hpp"
-#include "../unit/support.hpp"
+#include "support/probes.hpp"
+#include "support/support.hpp"
 
 // What C++23 promises of std::generator ([coro.generator]), of krait::generator: nesting (`yield.from` is
 // std::ranges::elements_of), exceptions and destruction.

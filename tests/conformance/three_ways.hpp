@@ -7,7 +7,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "../unit/support.hpp"
+#include "support/support.hpp"
 
 namespace support {
 

@@ -12,9 +12,9 @@
 
 #include <krait/krait.hpp>
 
-#include "../unit/probes.hpp"
-#include "../unit/support.hpp"
 #include "managers.hpp"
+#include "support/probes.hpp"
+#include "support/support.hpp"
 
 // CPython's test_with.py.
 

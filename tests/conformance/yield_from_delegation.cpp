@@ -11,8 +11,8 @@
 
 #include <krait/krait.hpp>
 
-#include "../unit/probes.hpp"
-#include "../unit/support.hpp"
+#include "support/probes.hpp"
+#include "support/support.hpp"
 #include "three_ways.hpp"
 
 // CPython's test_yield_from.py: TestPEP380Operation, on next, send, throw and close. What delegates to a

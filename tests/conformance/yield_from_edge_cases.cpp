@@ -9,7 +9,7 @@
 
 #include <krait/krait.hpp>
 
-#include "../unit/support.hpp"
+#include "support/support.hpp"
 #include "three_ways.hpp"
 
 // CPython's test_yield_from.py: TestInterestingEdgeCases. A generator delegates to another that is closed or

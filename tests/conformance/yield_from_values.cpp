@@ -14,7 +14,7 @@
 
 #include <krait/krait.hpp>
 
-#include "../unit/support.hpp"
+#include "support/support.hpp"
 #include "three_ways.hpp"
 
 // CPython's test_yield_from.py: TestPEP380Operation, on return values, GeneratorExit and re-entrancy. What

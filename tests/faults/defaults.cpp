@@ -44,7 +44,7 @@ void say_defaults() {
 
 const scenario as_it_is("defaults as they are", [] {
   say_defaults();
-  static_cast<void>(simple().next());
+  take_a_stack();
   return 0;
 });
 
@@ -64,7 +64,7 @@ const scenario set("defaults set", [] {
 });
 
 const scenario set_too_late("defaults set too late", [] {
-  static_cast<void>(simple().next());
+  take_a_stack();
   try {
     krait::set_default_stack_options({.size = 1000 * kib});
   } catch (const krait::runtime_error& error) {

@@ -36,13 +36,7 @@ using krait::generator;
 using krait::stack;
 using krait::stack_options;
 using probes::counted;
-
-bool readable(const std::byte* place) {
-  std::byte copy;
-  const iovec to{&copy, 1};
-  const iovec from{const_cast<std::byte*>(place), 1};
-  return ::process_vm_readv(::getpid(), &to, 1, &from, 1, 0) == 1;
-}
+using process::readable;
 
 [[noreturn]] void wrong(const char* what) {
   std::fprintf(stderr, "wrong: %s\n", what);

@@ -7,7 +7,6 @@
 
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,17 +21,7 @@
 
 namespace {
 
-bool readable(const void* place) {
-  char copy;
-  const iovec to{&copy, 1};
-  const iovec from{const_cast<void*>(place), 1};
-  return ::process_vm_readv(::getpid(), &to, 1, &from, 1, 0) == 1;
-}
-
-void take_a_stack() {
-  krait::generator<int> g = [](auto& yield) { yield(1); };
-  g.next();
-}
+using process::readable;
 
 std::byte* volatile page_to_open = nullptr;
 const void* volatile handled_at = nullptr;
@@ -60,10 +49,7 @@ void open_page(int, siginfo_t* info, void*) {
 }
 
 void handle_on_own_stack() {
-  struct sigaction action = {};
-  action.sa_flags = SA_SIGINFO;
-  action.sa_sigaction = &open_page;
-  ::sigaction(SIGSEGV, &action, nullptr);
+  process::on_fault(&open_page);
 }
 
 /// Faults, and is repaired by the handler; so many times.
@@ -73,12 +59,6 @@ void fault(int times) {
     page_to_open = static_cast<std::byte*>(memory);
     *const_cast<volatile std::byte*>(page_to_open) = std::byte{1};
   }
-}
-
-bool within(const void* place, const stack_t& stack) {
-  const auto* const byte = static_cast<const std::byte*>(place);
-  const auto* const start = static_cast<const std::byte*>(stack.ss_sp);
-  return byte >= start && byte < start + stack.ss_size;
 }
 
 const scenario in_need("handler in need of stack", [] {
@@ -111,8 +91,7 @@ const scenario without_end("handler without end", [] {
 
 const scenario guarded("guarded signal stack", [] {
   take_a_stack();
-  stack_t current = {};
-  ::sigaltstack(nullptr, &current);
+  const stack_t current = process::signal_stack();
   auto* const limit = static_cast<std::byte*>(current.ss_sp);
   for (std::ptrdiff_t below = 1; below <= 64 * 1024; below += 1024) {
     if (readable(limit - below)) {
@@ -126,13 +105,12 @@ const scenario guarded("guarded signal stack", [] {
 alignas(64) std::array<std::byte, 64 * 1024> small_stack;
 
 const scenario cramped("cramped signal stack", [] {
-  const stack_t small{small_stack.data() + 48 * 1024, 0, 16 * 1024};
-  ::sigaltstack(&small, nullptr);
+  process::set_signal_stack(small_stack.data() + 48 * 1024, 16 * 1024);
   handle_on_own_stack();
   take_a_stack();
   needed = 200 * 1024;
   fault(3);
-  if (within(handled_at, small)) {
+  if (process::within(handled_at, small_stack.data(), small_stack.size())) {
     return 1;
   }
   const bool spared = std::all_of(small_stack.begin(), small_stack.begin() + 48 * 1024,
@@ -143,14 +121,10 @@ const scenario cramped("cramped signal stack", [] {
 });
 
 const scenario sent("sent to a cramped handler", [] {
-  const stack_t small{small_stack.data(), 0, 16 * 1024};
-  ::sigaltstack(&small, nullptr);
-  struct sigaction action = {};
-  action.sa_flags = SA_SIGINFO;
-  action.sa_sigaction = [](int, siginfo_t* info, void*) {
+  process::set_signal_stack(small_stack.data(), 16 * 1024);
+  process::on_fault([](int, siginfo_t* info, void*) {
     ::_exit(info->si_code == SI_QUEUE && info->si_value.sival_int == 4711 ? 7 : 8);
-  };
-  ::sigaction(SIGSEGV, &action, nullptr);
+  });
   take_a_stack();
   ::sigqueue(::getpid(), SIGSEGV, sigval{4711});
   return 0;

@@ -4,12 +4,10 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <string>
 #include <thread>
 
@@ -223,9 +221,8 @@ TEST_CASE("other faults in a body are not called a stack overflow") {
 
 namespace {
 
-void say(const char* text) {
-  static_cast<void>(!::write(STDERR_FILENO, text, std::strlen(text)));
-}
+using process::on_fault;
+using process::say;
 
 void give_up(int) {
   say("plain handler\n");
@@ -243,18 +240,6 @@ void look_and_give_up(int, siginfo_t* info, void*) {
   ::_exit(8);
 }
 
-void handle_with(int flags, void (*plain)(int), void (*informed)(int, siginfo_t*, void*) = nullptr) {
-  struct sigaction action = {};
-  action.sa_flags = flags | SA_ONSTACK;
-  if (informed != nullptr) {
-    action.sa_flags |= SA_SIGINFO;
-    action.sa_sigaction = informed;
-  } else {
-    action.sa_handler = plain;
-  }
-  ::sigaction(SIGSEGV, &action, nullptr);
-}
-
 int overflow_noted() {
   generator<std::size_t> g = [](auto& yield) {
     body_stack = __builtin_frame_address(0);  // a sanitizer may keep locals elsewhere
@@ -265,16 +250,16 @@ int overflow_noted() {
 }
 
 const scenario plain_before("plain handler before", [] {
-  handle_with(0, &give_up);
+  on_fault(&give_up, SA_ONSTACK);
   return overflow_noted();
 });
 const scenario informed_before("informed handler before", [] {
-  handle_with(0, nullptr, &look_and_give_up);
+  on_fault(&look_and_give_up, SA_ONSTACK);
   return overflow_noted();
 });
 const scenario installed_after("handler after", [] {
-  static_cast<void>(third().next());
-  handle_with(0, &give_up);
+  take_a_stack();
+  on_fault(&give_up, SA_ONSTACK);
   return overflow_noted();
 });
 
@@ -282,14 +267,16 @@ void once(int) {
   say("once\n");
 }
 const scenario reset_handler("handler with SA_RESETHAND", [] {
-  handle_with(static_cast<int>(SA_RESETHAND), &once);
+  on_fault(&once, static_cast<int>(SA_RESETHAND) | SA_ONSTACK);
   return overflow_noted();
 });
 const scenario until_default("handler that restores the default", [] {
-  handle_with(0, [](int) {
-    say("crash reporter\n");
-    std::signal(SIGSEGV, SIG_DFL);
-  });
+  on_fault(
+      [](int) {
+        say("crash reporter\n");
+        std::signal(SIGSEGV, SIG_DFL);
+      },
+      SA_ONSTACK);
   return overflow_noted();
 });
 
@@ -300,12 +287,14 @@ const scenario recovering("handler that recovers", [] {
   const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
   void* const memory = ::mmap(nullptr, 3 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   static std::size_t opened = page;
-  handle_with(0, nullptr, [](int, siginfo_t* info, void*) {
-    if (info->si_addr != page_to_open) {
-      ::_exit(9);
-    }
-    ::mprotect(page_to_open, opened, PROT_READ | PROT_WRITE);
-  });
+  on_fault(
+      [](int, siginfo_t* info, void*) {
+        if (info->si_addr != page_to_open) {
+          ::_exit(9);
+        }
+        ::mprotect(page_to_open, opened, PROT_READ | PROT_WRITE);
+      },
+      SA_ONSTACK);
   generator<int> g = [&](auto& yield) {
     for (std::size_t i = 0; i < 3; ++i) {
       page_to_open = static_cast<std::byte*>(memory) + i * page;
@@ -318,7 +307,7 @@ const scenario recovering("handler that recovers", [] {
 
 const scenario sent_ignored("sent and ignored", [] {
   std::signal(SIGSEGV, SIG_IGN);
-  static_cast<void>(third().next());
+  take_a_stack();
   ::kill(::getpid(), SIGSEGV);
   ::raise(SIGSEGV);
   return 0;
@@ -328,7 +317,7 @@ const scenario ignored("fault while ignored", [] {
   return overflow_noted();
 });
 const scenario sent("sent", [] {
-  static_cast<void>(third().next());
+  take_a_stack();
   ::raise(SIGSEGV);
   return 0;
 });
@@ -379,36 +368,26 @@ TEST_CASE("a SIGSEGV that somebody sends does what it would without krait") {
 
 namespace {
 
-bool readable(const void* place) {
-  char copy;
-  const iovec to{&copy, 1};
-  const iovec from{const_cast<void*>(place), 1};
-  return ::process_vm_readv(::getpid(), &to, 1, &from, 1, 0) == 1;
-}
-
-stack_t current_signal_stack() {
-  stack_t current = {};
-  ::sigaltstack(nullptr, &current);
-  return current;
-}
+using process::readable;
+using process::set_signal_stack;
+using process::signal_stack;
 
 const scenario signal_stack_freed("signal stack freed", [] {
   void* given = nullptr;
   std::thread([&given] {
-    const bool none = (current_signal_stack().ss_flags & SS_DISABLE) != 0;
-    static_cast<void>(third().next());
-    given = none && readable(current_signal_stack().ss_sp) ? current_signal_stack().ss_sp : nullptr;
+    const bool none = (signal_stack().ss_flags & SS_DISABLE) != 0;
+    take_a_stack();
+    given = none && readable(signal_stack().ss_sp) ? signal_stack().ss_sp : nullptr;
   }).join();
   return given != nullptr && !readable(given) ? 0 : 1;
 });
 
 const scenario signal_stack_kept("signal stack kept", [] {
   static char mine[64 * 1024];
-  const stack_t own{mine, 0, sizeof mine};
-  std::thread([&own] {
-    ::sigaltstack(&own, nullptr);
-    static_cast<void>(third().next());
-    if (current_signal_stack().ss_sp != mine) {
+  std::thread([] {
+    set_signal_stack(mine, sizeof mine);
+    take_a_stack();
+    if (signal_stack().ss_sp != mine) {
       std::_Exit(1);
     }
     static_cast<void>(endless().next());
@@ -418,15 +397,14 @@ const scenario signal_stack_kept("signal stack kept", [] {
 
 const scenario signal_stack_replaced("signal stack replaced", [] {
   static char mine[64 * 1024];
-  const stack_t own{mine, 0, sizeof mine};
   static bool kept = false;
-  static_cast<void>(third().next());
+  take_a_stack();
   pthread_key_t last;  // made after krait's, so destroyed after krait's when a thread ends
-  ::pthread_key_create(&last, [](void*) { kept = current_signal_stack().ss_sp == mine; });
+  ::pthread_key_create(&last, [](void*) { kept = signal_stack().ss_sp == mine; });
   std::thread([&] {
     ::pthread_setspecific(last, mine);
-    static_cast<void>(third().next());
-    ::sigaltstack(&own, nullptr);
+    take_a_stack();
+    set_signal_stack(mine, sizeof mine);
   }).join();
   return kept ? 0 : 1;
 });

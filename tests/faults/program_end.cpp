@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <doctest/doctest.h>
 
-#include <unistd.h>
-
 #include <cstdlib>
-#include <cstring>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -17,9 +14,7 @@
 
 namespace {
 
-void say(const char* text) {
-  static_cast<void>(!::write(STDERR_FILENO, text, std::strlen(text)));
-}
+using process::say;
 
 krait::generator<int> speaking(const char* farewell) {
   return [farewell](auto& yield) {
@@ -43,9 +38,13 @@ struct holder {
 };
 holder static_storage;
 
-const scenario returns_from_main("return from main", [] {
+void keep_to_the_end() {
   static_storage.kept = speaking("static ");
   static_storage.kept->next();
+}
+
+const scenario returns_from_main("return from main", [] {
+  keep_to_the_end();
   static auto local = speaking("local ");
   local.next();
   static thread_local auto of_thread = speaking("thread ");
@@ -54,8 +53,7 @@ const scenario returns_from_main("return from main", [] {
 });
 
 const scenario exits_inside("exit inside a body", [] {
-  static_storage.kept = speaking("static ");
-  static_storage.kept->next();
+  keep_to_the_end();
   krait::generator<int> g = [](auto& yield) {
     yield(1);
     std::exit(3);

@@ -11,7 +11,10 @@
 #include <initializer_list>
 #include <string>
 
-#include "../unit/probes.hpp"
+#include <krait/krait.hpp>
+
+#include "support/probes.hpp"
+#include "support/process.hpp"
 
 /// How a scenario ended, and what it wrote to stderr.
 struct ending {
@@ -20,6 +23,12 @@ struct ending {
 
   bool says(const std::string& part) const { return text.find(part) != std::string::npos; }
 };
+
+/// Has krait take a stack of default size, and so prepare this thread.
+inline void take_a_stack() {
+  krait::generator<int> g = [](auto& yield) { yield(1); };
+  g.next();
+}
 
 class scenario {
  public:

@@ -12,8 +12,8 @@
 #include <krait/krait.hpp>
 #include <string>
 
-#include "../differential/interpreter.hpp"
 #include "decode.hpp"
+#include "interpreter.hpp"
 
 // interpreter.cpp, compiled once for each backend (CMakeLists.txt).
 namespace differential {

@@ -16,9 +16,9 @@
 
 #include <krait/krait.hpp>
 
-#include "../conformance/driver.hpp"
-#include "probes.hpp"
-#include "support.hpp"
+#include "support/driver.hpp"
+#include "support/probes.hpp"
+#include "support/support.hpp"
 
 // How asynchronous generators and managers are used: awaited, looped over, dropped with hooks.
 

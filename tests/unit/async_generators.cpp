@@ -12,9 +12,9 @@
 
 #include <krait/krait.hpp>
 
-#include "../conformance/driver.hpp"
-#include "probes.hpp"
-#include "support.hpp"
+#include "support/driver.hpp"
+#include "support/probes.hpp"
+#include "support/support.hpp"
 
 // What holds of asynchronous generators besides what CPython's own tests look at.
 

@@ -13,9 +13,9 @@
 
 #include <krait/krait.hpp>
 
-#include "probes.hpp"
-#include "recorded_warnings.hpp"
-#include "support.hpp"
+#include "support/probes.hpp"
+#include "support/recorded_warnings.hpp"
+#include "support/support.hpp"
 
 // Awaiting: what can be awaited, and what happens along a chain of coroutines.
 

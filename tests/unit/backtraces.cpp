@@ -22,7 +22,7 @@
 
 #include <krait/krait.hpp>
 
-#include "traced.hpp"
+#include "support/traced.hpp"
 
 namespace {
 

@@ -13,8 +13,8 @@
 
 #include <krait/krait.hpp>
 
-#include "probes.hpp"
-#include "support.hpp"
+#include "support/probes.hpp"
+#include "support/support.hpp"
 
 // What CPython's tests of context managers leave open: destructors, types, cancelled threads.
 
@@ -872,6 +872,18 @@ bool is_cancelled(Block block) {
   return result == PTHREAD_CANCELED;
 }
 
+/// Swallows that it is to end.
+template <class Manager>
+Manager swallowing_manager(journal& log) {
+  return Manager([&log](auto& yield) {
+    try {
+      yield();
+    } catch (const krait::generator_exit&) {
+      log("swallowed");
+    }
+  });
+}
+
 void cancel_here() {
   ::pthread_cancel(::pthread_self());
   ::pthread_testcancel();
@@ -910,28 +922,14 @@ TEST_CASE("a thread cancelled within a with exits as a generator that is closed,
   }
   SUBCASE("a generator that swallows") {
     CHECK(is_cancelled([&] {
-      with(contextmanager<void>([&](auto& yield) {
-             try {
-               yield();
-             } catch (const krait::generator_exit&) {
-               log("swallowed");
-             }
-           }),
-           cancel_here);
+      with(swallowing_manager<contextmanager<void>>(log), cancel_here);
       log("went on");
     }));
     CHECK(log.text() == "swallowed");
   }
   SUBCASE("a generator that swallows, and may not") {
     CHECK(is_cancelled([&] {
-      with(contextmanager<void, void>([&](auto& yield) {
-             try {
-               yield();
-             } catch (const krait::generator_exit&) {
-               log("swallowed");
-             }
-           }),
-           cancel_here);
+      with(swallowing_manager<contextmanager<void, void>>(log), cancel_here);
       log("went on");
     }));
     CHECK(log.text() == "swallowed");

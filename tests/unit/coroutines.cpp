@@ -14,9 +14,9 @@
 
 #include <krait/krait.hpp>
 
-#include "probes.hpp"
-#include "recorded_warnings.hpp"
-#include "support.hpp"
+#include "support/probes.hpp"
+#include "support/recorded_warnings.hpp"
+#include "support/support.hpp"
 
 // Coroutine objects, beyond what CPython's own tests look at (tests/conformance/coroutines_*.cpp).
 

@@ -12,7 +12,7 @@
 
 #include <krait/krait.hpp>
 
-#include "support.hpp"
+#include "support/support.hpp"
 
 // What is sent to an iterator, and what a StopIteration carries, in types that are not the ones wanted but
 // convert.

@@ -13,7 +13,7 @@
 
 #include <krait/krait.hpp>
 
-#include "support.hpp"
+#include "support/support.hpp"
 
 // Every chain of delegation of two and three generators, each of one of fifteen kinds (of Yield, Send and
 // Return), attached in every order: what is sent to the outermost arrives at the innermost as it would if

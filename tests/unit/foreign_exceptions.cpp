@@ -11,8 +11,8 @@
 #include <memory>
 #include <string>
 
-#include "probes.hpp"
-#include "support.hpp"
+#include "support/probes.hpp"
+#include "support/support.hpp"
 
 namespace {
 

@@ -15,7 +15,7 @@
 
 #include <krait/krait.hpp>
 
-#include "traced.hpp"
+#include "support/traced.hpp"
 
 namespace {
 

@@ -15,7 +15,7 @@
 
 #include <krait/krait.hpp>
 
-#include "probes.hpp"
+#include "support/probes.hpp"
 
 extern "C" char __executable_start;  // NOLINT: the linker's names
 extern "C" char etext;

@@ -13,7 +13,7 @@
 
 #include <krait/krait.hpp>
 
-#include "probes.hpp"
+#include "support/probes.hpp"
 
 namespace {
 

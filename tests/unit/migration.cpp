@@ -14,7 +14,7 @@
 #include <krait/detail/switch/shadow_stack.hpp>
 #include <krait/krait.hpp>
 
-#include "probes.hpp"
+#include "support/probes.hpp"
 
 // A generator is resumed by one thread after the other. What belongs to the thread (errno, thread_local
 // variables, the exceptions being handled) is asked for through on_this_thread(), as the guide tells users to

@@ -14,8 +14,8 @@
 #include <streambuf>
 #include <string>
 
-#include "probes.hpp"
-#include "support.hpp"
+#include "support/probes.hpp"
+#include "support/support.hpp"
 
 namespace {
 

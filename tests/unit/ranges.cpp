@@ -15,7 +15,7 @@
 
 #include <krait/krait.hpp>
 
-#include "probes.hpp"
+#include "support/probes.hpp"
 
 // libc++ 14 has neither the algorithms nor the views that this file is about.
 #if !defined(_LIBCPP_VERSION) || _LIBCPP_VERSION >= 16000

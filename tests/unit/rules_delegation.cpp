@@ -13,7 +13,7 @@
 
 #include <krait/krait.hpp>
 
-#include "support.hpp"
+#include "support/support.hpp"
 
 // yield.from, in its four forms: a generator given away, a generator lent, any object with next(), a range.
 

@@ -13,7 +13,7 @@
 
 #include <krait/krait.hpp>
 
-#include "support.hpp"
+#include "support/support.hpp"
 
 // What a generator's destructor does.
 

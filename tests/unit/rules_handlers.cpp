@@ -10,7 +10,7 @@
 
 #include <krait/krait.hpp>
 
-#include "support.hpp"
+#include "support/support.hpp"
 
 // The exceptions being handled: each generator has its own, from one resumption to the next.
 

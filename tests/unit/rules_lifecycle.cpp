@@ -15,7 +15,7 @@
 
 #include <krait/krait.hpp>
 
-#include "support.hpp"
+#include "support/support.hpp"
 
 // Generator objects: states, next and send, the value returned.
 

@@ -15,7 +15,7 @@
 
 #include <krait/krait.hpp>
 
-#include "support.hpp"
+#include "support/support.hpp"
 
 // What happens to a generator that is touched while it runs; where a generator can be seen to stand; depth.
 

@@ -8,7 +8,7 @@
 
 #include <krait/krait.hpp>
 
-#include "support.hpp"
+#include "support/support.hpp"
 
 // PEP 479: a StopIteration that leaves a body is an error.
 

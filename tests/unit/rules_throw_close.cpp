@@ -11,7 +11,7 @@
 
 #include <krait/krait.hpp>
 
-#include "support.hpp"
+#include "support/support.hpp"
 
 // throw_ and close, on a generator that delegates to nobody.
 

@@ -10,8 +10,8 @@
 
 #include <krait/krait.hpp>
 
-#include "recorded_warnings.hpp"
-#include "support.hpp"
+#include "support/recorded_warnings.hpp"
+#include "support/support.hpp"
 
 // A body that never starts is destroyed with all that it owns: perhaps the very generator that it belongs to,
 // or a pipeline of others that have not started either.

@@ -6,7 +6,6 @@
 #include <dlfcn.h>
 #include <signal.h>
 #include <sys/resource.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,6 +22,8 @@
 #include <thread>
 #include <utility>
 #include <vector>
+
+#include "support/process.hpp"
 
 #if __has_include(<valgrind/valgrind.h>)
 #include <valgrind/valgrind.h>
@@ -80,13 +81,6 @@ std::size_t address_space() {
   return pages * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
 }
 
-bool readable(const void* place) {
-  char copy;
-  const iovec to{&copy, 1};
-  const iovec from{const_cast<void*>(place), 1};
-  return ::process_vm_readv(::getpid(), &to, 1, &from, 1, 0) == 1;
-}
-
 constexpr std::size_t mib = std::size_t{1} << 20;
 
 int is_unloaded() {
@@ -105,13 +99,11 @@ int is_unloaded() {
   }
   struct sigaction after = {};
   ::sigaction(SIGSEGV, nullptr, &after);
-  stack_t signal_stack = {};
-  ::sigaltstack(nullptr, &signal_stack);
-  return is_loaded()                                 ? 2
-         : !closed                                   ? 3
-         : after.sa_handler != before.sa_handler     ? 4
-         : (signal_stack.ss_flags & SS_DISABLE) == 0 ? 5
-                                                     : 0;
+  return is_loaded()                                            ? 2
+         : !closed                                              ? 3
+         : after.sa_handler != before.sa_handler                ? 4
+         : (process::signal_stack().ss_flags & SS_DISABLE) == 0 ? 5
+                                                                : 0;
 }
 
 int many_times() {
@@ -174,7 +166,7 @@ int with_one_alive() {
     }
   }
   int value = 0;
-  if (is_loaded() || !readable(place)) {
+  if (is_loaded() || !process::readable(place)) {
     return 2;
   }
   std::memcpy(&value, place, sizeof value);

@@ -16,7 +16,7 @@
 
 #include <krait/krait.hpp>
 
-#include "../unit/support.hpp"
+#include "support/support.hpp"
 
 namespace driver {
 

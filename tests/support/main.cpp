@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <doctest/doctest.h>
+
+int main(int argc, char** argv) {
+  return doctest::Context(argc, argv).run();
+}
