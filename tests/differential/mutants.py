@@ -9,10 +9,10 @@ import sys
 
 from backends import SOURCE
 
-GENERATOR = "include/krait/detail/generator.hpp"
+GENERATOR = "include/krait/detail/frame/owner.hpp"
 DELEGATION = "include/krait/detail/delegation.hpp"
 COROUTINE = "include/krait/coroutine.hpp"
-ASYNC_GENERATOR = "include/krait/async_generator.hpp"
+ASYNC_GENERATOR = "include/krait/detail/frame/owner.hpp"
 ASYNC_CONTEXTLIB = "include/krait/async_contextlib.hpp"
 CONTEXTLIB = "include/krait/contextlib.hpp"
 
