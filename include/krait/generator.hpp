@@ -10,6 +10,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "krait/detail/config.hpp"
 #include "krait/detail/body.hpp"
 #include "krait/detail/forward.hpp"
 #include "krait/detail/resumable.hpp"
@@ -35,7 +36,12 @@ inline namespace KRAIT_BACKEND {
 /// Made from a callable that takes a `yielder<Yield, Send>&`; none of it runs before the first `next`, `send`
 /// or loop. Move-only, an input range and a view. It may be resumed by any thread, but by one at a time.
 /// Whatever is called on it while it runs (by its own body) throws value_error `generator already executing`,
-/// and on one that was moved from, value_error; both change nothing.
+/// and on one that was moved from, value_error; both change nothing: nor does assigning to one that runs.
+///
+/// Dropped (destroyed, or assigned to), it is closed. What `close` would throw goes to the unraisable hook instead.
+/// If the body yields in answer, that is reported, and the stack is not reused, as its frames are alive. If it is
+/// running, that is reported, its next `yield` raises generator_exit, and it is freed when it ends. Python:
+/// finalisation.
 template <class Yield, class Send = void, class Return = void>
 class [[nodiscard]] generator
     : public detail::resumable<yielder<Yield, Send>, Return, detail::kind::generator> {
@@ -67,30 +73,18 @@ class [[nodiscard]] generator
       std::allocator_arg_t, Stack&& where, Body&& body, const char* name = __builtin_FUNCTION())
       : base(&detail::source_of(where), std::forward<Body>(body), name) {}
 
-  generator(const generator&) = delete;  // it cannot be copied: std::move it, or refer to it
-  generator(generator&&) noexcept = default;
-
-  /// Destroys what this was before. Throws value_error, with nothing moved, if that is running.
-  generator& operator=(generator&&) = default;
-
-  /// Closes the generator. What `close` would throw goes to the unraisable hook instead. If the body yields
-  /// in answer, that is reported, and the stack is not reused, as its frames are alive. If it is running,
-  /// that is reported, its next `yield` raises generator_exit, and it is freed when it ends. Python:
-  /// finalisation.
-  ~generator() = default;
-
   /// Runs the body to the next `yield` and returns what that yields. Python: `next(g)`.
   ///
   /// Throws stop_iteration<Return> when the body returns (without a value if it had ended before); what
   /// leaves the body; runtime_error if that is a stop_iteration or another language's exception; type_error,
   /// with nothing changed, at a `yield` that cannot be sent None.
-  [[gnu::always_inline]] Yield next() { return owner_type::yielded(this->owner_.advance()); }
+  KRAIT_ALWAYS_INLINE Yield next() { return owner_type::yielded(this->owner_.advance()); }
 
   /// Resumes the pending `yield`, which returns `value`. Python: `g.send(value)`.
   ///
   /// Throws as next(); type_error if the generator has not started (only None can be sent then).
   template <class S = Send>
-  requires(!std::is_void_v<S>) [[gnu::always_inline]] Yield send(std::type_identity_t<S> value) {
+  requires(!std::is_void_v<S>) KRAIT_ALWAYS_INLINE Yield send(std::type_identity_t<S> value) {
     return owner_type::yielded(this->owner_.advance_with_value(value));
   }
 
@@ -133,12 +127,12 @@ class generator<Yield, Send, Return>::iterator {
   iterator& operator=(iterator&& other) noexcept = default;
 
   /// Throws what leaves the body.
-  [[gnu::always_inline]] reference operator*() const {
+  KRAIT_ALWAYS_INLINE reference operator*() const {
     fetch_if_due();
     return static_cast<reference>(*item_);
   }
 
-  [[gnu::always_inline]] iterator& operator++() {
+  KRAIT_ALWAYS_INLINE iterator& operator++() {
     fetch_if_due();
     due_ = true;
     return *this;
@@ -146,7 +140,7 @@ class generator<Yield, Send, Return>::iterator {
   void operator++(int) { ++*this; }
 
   /// Runs the body, if the next item has not been computed yet. Throws what leaves the body.
-  [[gnu::always_inline]] friend bool operator==(const iterator& it, std::default_sentinel_t) {
+  KRAIT_ALWAYS_INLINE friend bool operator==(const iterator& it, std::default_sentinel_t) {
     it.fetch_if_due();
     return it.item_ == nullptr;
   }
@@ -155,7 +149,7 @@ class generator<Yield, Send, Return>::iterator {
   friend class generator;
   explicit iterator(detail::frame& self) noexcept : frame_(&self), last_(&self) {}
 
-  [[gnu::always_inline]] void fetch_if_due() const {
+  KRAIT_ALWAYS_INLINE void fetch_if_due() const {
     if (due_) {
       due_ = false;
       item_ = static_cast<object*>(owner_type::advance(*frame_, last_).item.bits());

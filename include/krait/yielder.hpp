@@ -7,6 +7,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "krait/detail/config.hpp"
 #include "krait/detail/delegation.hpp"
 #include "krait/detail/forward.hpp"
 #include "krait/detail/frame/chain.hpp"
@@ -35,14 +36,14 @@ class yielder : protected detail::frame {
   /// Throws what `throw_` and `close` raise here, and runtime_error when called on another stack than its
   /// generator's.
   template <class Y = Yield>
-  requires(!std::is_void_v<Y>) [[gnu::always_inline]] Send operator()(std::type_identity_t<Y> value) {
+  requires(!std::is_void_v<Y>) KRAIT_ALWAYS_INLINE Send operator()(std::type_identity_t<Y> value) {
     return detail::received<Send>(*this, detail::yield_word(*this, detail::word::of(value)));
   }
 
   /// Python: `yield`.
   template <class Y = Yield>
   requires std::is_void_v<Y>
-  [[gnu::always_inline]] Send operator()() {
+  KRAIT_ALWAYS_INLINE Send operator()() {
     return detail::received<Send>(*this, detail::yield_word(*this, detail::word::of(*this)));
   }
 

@@ -22,6 +22,15 @@
 #error "krait needs run-time type information: compile without -fno-rtti"
 #endif
 
+// Whatever stands between a user's code and a switch: a function that is called on one side of a switch and returns
+// on the other is mispredicted, which costs more than the switch. Where nothing is optimised, that matters to nobody,
+// and what is inlined would only make all that uses krait larger, slower to compile and harder to step through.
+#if defined(__OPTIMIZE__)
+#define KRAIT_ALWAYS_INLINE [[gnu::always_inline]]
+#else
+#define KRAIT_ALWAYS_INLINE
+#endif
+
 #define KRAIT_STRINGIFY_(x) #x
 #define KRAIT_STRINGIFY(x) KRAIT_STRINGIFY_(x)
 

@@ -18,6 +18,7 @@
 #include <typeinfo>
 #include <utility>
 
+#include "krait/detail/config.hpp"
 #include "krait/detail/forward.hpp"
 #include "krait/detail/frame/chain.hpp"
 #include "krait/detail/frame/errors.hpp"
@@ -182,7 +183,7 @@ inline namespace KRAIT_BACKEND {
 
 /// What a frame that yields Yield and is sent Send was resumed with, as the value of its `yield`.
 template <class Send>
-[[gnu::always_inline]] inline Send received(frame& self, word sent) {
+KRAIT_ALWAYS_INLINE inline Send received(frame& self, word sent) {
   if (sent.raises(&self)) [[unlikely]] {
     raise_pending(self);
   }

@@ -10,6 +10,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "krait/detail/config.hpp"
 #include "krait/detail/forward.hpp"
 #include "krait/detail/frame/owner.hpp"
 #include "krait/inspect.hpp"
@@ -65,10 +66,10 @@ class resumable {
   close_type close() { return owner_.close(); }
 
   /// As next(), send() and throw_(), but the end is a result and no exception. Python: PyIter_Send.
-  [[gnu::always_inline]] step_type resume() { return owner_type::stepped(owner_.advance()); }
+  KRAIT_ALWAYS_INLINE step_type resume() { return owner_type::stepped(owner_.advance()); }
 
   template <class S = Send>
-  requires(!std::is_void_v<S>) [[gnu::always_inline]] step_type resume(std::type_identity_t<S> value) {
+  requires(!std::is_void_v<S>) KRAIT_ALWAYS_INLINE step_type resume(std::type_identity_t<S> value) {
     return owner_type::stepped(owner_.advance_with_value(value));
   }
 
@@ -110,6 +111,7 @@ class resumable {
   template <class Body>
   resumable(stack_source* source, Body&& body, const char* name)
       : owner_(source, std::forward<Body>(body), name) {}
+  resumable(const resumable&) = delete;  // it cannot be copied: std::move it, or refer to it
   resumable(resumable&&) noexcept = default;
   resumable& operator=(resumable&&) = default;
   ~resumable() = default;

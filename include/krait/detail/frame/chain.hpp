@@ -3,13 +3,11 @@
 
 // A chain of frames is resumed, yields, grows and shrinks: all that switches stacks is in here. The drawing
 // is in frame.hpp.
-//
-// Whatever stands between a user's code and a switch is always_inline, here and above: a function that is
-// called on one side of a switch and returns on the other is mispredicted, which costs more than the switch.
 
 #include <exception>
 #include <utility>
 
+#include "krait/detail/config.hpp"
 #include "krait/detail/frame/errors.hpp"
 #include "krait/detail/frame/frame.hpp"
 #include "krait/detail/switch/context.hpp"
@@ -22,7 +20,7 @@ std::exception_ptr take_pending(frame& self);
 
 /// Raises what rarely_used::exception says, on the frame's own stack. Inlined, as every frame that an
 /// exception leaves costs as much as ten switches.
-[[noreturn, gnu::always_inline]] inline void raise_pending(frame& self) {
+[[noreturn]] KRAIT_ALWAYS_INLINE inline void raise_pending(frame& self) {
   std::rethrow_exception(take_pending(self));
 }
 
@@ -38,7 +36,7 @@ inline namespace KRAIT_BACKEND {
 /// `last` is a guess at the chain's leaf, updated. To check a guess costs nothing, as the processor goes on
 /// with it meanwhile; to load the leaf is a step in the chain of loads that each item has to wait for. The
 /// last jump has left the address in a register.
-[[gnu::always_inline]] inline word advance(frame& self, word sent, context*& last) {
+KRAIT_ALWAYS_INLINE inline word advance(frame& self, word sent, context*& last) {
   // The compiler must not see that `leaf` is self.leaf either way, or it loads that.
   context* leaf = last;
   asm("" : "+r"(leaf));
@@ -97,14 +95,14 @@ inline void discard(frame& self) noexcept {
 }
 
 /// To yield or to delegate, one must be on the frame's own stack.
-[[gnu::always_inline]] inline void check_stack(frame& self) {
+KRAIT_ALWAYS_INLINE inline void check_stack(frame& self) {
   if (!self.runs_here()) [[unlikely]] {
     yield_elsewhere(self);
   }
 }
 
 /// Suspends the frame with what it yields. Returns what it is resumed with.
-[[gnu::always_inline]] inline word yield_word(frame& self, word yielded) {
+KRAIT_ALWAYS_INLINE inline word yield_word(frame& self, word yielded) {
   check_stack(self);
   return suspend(self, yielded);
 }

@@ -22,6 +22,7 @@
 #include <string>
 #include <string_view>
 
+#include "krait/detail/config.hpp"
 #include "krait/detail/switch/context.hpp"
 #include "krait/inspect.hpp"
 #include "krait/stack.hpp"
@@ -101,7 +102,7 @@ struct frame : context {
   }
 
   /// Does the caller run on this frame's stack?
-  [[gnu::always_inline]] bool runs_here() const noexcept {
+  KRAIT_ALWAYS_INLINE bool runs_here() const noexcept {
     return static_cast<std::size_t>(reinterpret_cast<const char*>(this) -
                                     static_cast<const char*>(current_stack_pointer())) < room;
   }

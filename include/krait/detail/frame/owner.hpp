@@ -17,6 +17,7 @@
 #include <cxxabi.h>
 #endif
 
+#include "krait/detail/config.hpp"
 #include "krait/detail/frame/chain.hpp"
 #include "krait/detail/frame/errors.hpp"
 #include "krait/detail/frame/frame.hpp"
@@ -110,7 +111,7 @@ struct frame_with_body final : frame_returning<Handle, Return> {
  private:
   static frame_with_body& of(frame& self) noexcept { return static_cast<frame_with_body&>(self); }
 
-  [[noreturn, gnu::always_inline]] static void end(frame& self, stage ended) noexcept {
+  [[noreturn]] KRAIT_ALWAYS_INLINE static void end(frame& self, stage ended) noexcept {
     of(self).body.~Body();
     self.stage = ended;
     self.end_untold = true;
@@ -118,7 +119,7 @@ struct frame_with_body final : frame_returning<Handle, Return> {
   }
 
   /// Runs the body to its end, and keeps what that left.
-  [[gnu::always_inline]] static stage run(frame& self) noexcept {
+  KRAIT_ALWAYS_INLINE static stage run(frame& self) noexcept {
     try {
       Handle& handle = of(self);
       if constexpr (std::is_void_v<Return>) {
@@ -193,7 +194,7 @@ class owner {
     }
   }
 
-  [[gnu::always_inline]] frame& checked() const {
+  KRAIT_ALWAYS_INLINE frame& checked() const {
     if (frame_ == nullptr) [[unlikely]] {
       throw_moved_from(which);
     }
@@ -203,7 +204,7 @@ class owner {
   /// Where the frame's address stands, whoever is owned next: see rarely_used::delegate.
   frame* const& place() const noexcept { return frame_; }
 
-  [[gnu::always_inline]] static resumption advance(frame& self, context*& last) {
+  KRAIT_ALWAYS_INLINE static resumption advance(frame& self, context*& last) {
     if constexpr (!has_none<send_type>) {
       if (self.state() == generator_state::suspended) [[unlikely]] {
         throw_cannot_send_none(self);
@@ -212,14 +213,14 @@ class owner {
     return {&self, detail::advance(self, nullptr, last)};
   }
 
-  [[gnu::always_inline]] resumption advance() {
+  KRAIT_ALWAYS_INLINE resumption advance() {
     frame& self = checked();
     context* last = &self;
     return advance(self, last);
   }
 
   template <class S>
-  [[gnu::always_inline]] resumption advance_with_value(S& value) {
+  KRAIT_ALWAYS_INLINE resumption advance_with_value(S& value) {
     frame& self = checked();
     if (self.stage == stage::created && !is_none(value)) [[unlikely]] {
       throw_not_just_started(self);
@@ -241,7 +242,7 @@ class owner {
   close_type close();
 
   /// What next() and the like return of a resumption: the item, or the end as an exception.
-  [[gnu::always_inline]] static yield_type yielded(resumption came) {
+  KRAIT_ALWAYS_INLINE static yield_type yielded(resumption came) {
     if (came.ended()) [[unlikely]] {
       raise_end(*came.of);
     }
@@ -249,7 +250,7 @@ class owner {
   }
 
   /// The same as resume() and the like return it.
-  [[gnu::always_inline]] static step_type stepped(resumption came) {
+  KRAIT_ALWAYS_INLINE static step_type stepped(resumption came) {
     const Return* result = nullptr;
     if (came.ended()) [[unlikely]] {
       const bool fresh = came.of->end_untold && !came.of->orphaned;
@@ -263,7 +264,7 @@ class owner {
 
   /// Takes note of an end: throws what the body raised, does nothing if it returned or had ended before. An
   /// orphan is freed.
-  [[gnu::always_inline]] static void take_end(frame& self) {
+  KRAIT_ALWAYS_INLINE static void take_end(frame& self) {
     self.end_untold = false;
     if (self.rest().exception != nullptr || self.orphaned) [[unlikely]] {
       take_rare_end(self);
@@ -304,40 +305,16 @@ template <class Handle, class Return, kind which>
 template <class Body>
 frame* owner<Handle, Return, which>::make(stack_source* source, Body&& body, const char* name) {
   using frame_with = frame_with_body<Handle, Return, std::decay_t<Body>>;
-  // For the body's own frames. Closing it takes nearly 4 KiB, if that is the first exception of the process.
-  static constexpr std::size_t least_room = 8192;
-  static constexpr std::size_t overhead = alignof(frame_with) + sizeof(frame_with) + least_room;
-
-  const stack memory = allocate_stack(source);
-  if (memory.size < overhead || reinterpret_cast<std::uintptr_t>(memory.top()) % 16 != 0) [[unlikely]] {
-    release_stack(memory, source);
-    throw_unusable_stack(overhead, memory);
-  }
-  const auto top = reinterpret_cast<std::uintptr_t>(memory.top()) - sizeof(frame_with);
-  std::byte* const place = memory.top() - sizeof(frame_with) - top % alignof(frame_with);
-
-  frame_with* made;
-  try {
-    made = ::new (place) frame_with(std::forward<Body>(body));
-  } catch (...) {
-    release_stack(memory, source);
-    throw;
-  }
+  site home(source, sizeof(frame_with), alignof(frame_with));
+  auto* const made = ::new (home.place()) frame_with(std::forward<Body>(body));
   frame& self = made->base();
-  self.room = static_cast<std::size_t>(place - memory.limit);
-  self.rest().kind = which;
-  self.rest().name = name;
-  self.rest().memory = memory;
-  self.rest().source = source;
   try {
-    enlist(self);
+    home.settle(self, which, name, &frame_with::enter);
   } catch (...) {
     std::destroy_at(std::addressof(made->body));
     made->~frame_with();
-    release_stack(memory, source);
     throw;
   }
-  self.rest().fiber = prepare(self, memory, place, &frame_with::enter);
   return &self;
 }
 

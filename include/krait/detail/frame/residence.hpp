@@ -4,6 +4,11 @@
 // A frame moves onto a stack, where dump_generators(), debuggers and the reports of overflows find it, and
 // moves out again.
 
+#include <cstddef>
+#include <cstdint>
+
+#include "krait/detail/config.hpp"
+#include "krait/detail/frame/errors.hpp"
 #include "krait/detail/frame/frame.hpp"
 #include "krait/detail/resident.hpp"
 #include "krait/stack.hpp"
@@ -45,5 +50,54 @@ inline void release_stack(stack memory, stack_source* source) noexcept {
     source->deallocate(memory);
   }
 }
+
+inline namespace KRAIT_BACKEND {
+
+/// Where a frame is going to live: at the top of a new stack, which is given back unless it moves in.
+class site {
+ public:
+  /// Throws what the source throws; value_error if it gives too small a stack, or one that is not aligned.
+  site(stack_source* source, std::size_t size, std::size_t alignment)
+      : source_(source), memory_(allocate_stack(source)) {
+    // For the body's own frames. Closing it takes nearly 4 KiB, if that is the first exception of the process.
+    constexpr std::size_t least_room = 8192;
+    const std::size_t overhead = alignment + size + least_room;
+    const auto top = reinterpret_cast<std::uintptr_t>(memory_.top());
+    if (memory_.size < overhead || top % 16 != 0) [[unlikely]] {
+      release_stack(memory_, source_);
+      throw_unusable_stack(overhead, memory_);
+    }
+    place_ = memory_.top() - size - (top - size) % alignment;
+  }
+  site(const site&) = delete;
+  site& operator=(const site&) = delete;
+  ~site() {
+    if (place_ != nullptr) [[unlikely]] {
+      release_stack(memory_, source_);
+    }
+  }
+
+  void* place() const noexcept { return place_; }
+
+  /// `self`, made here, moves in. Throws std::bad_alloc: then it has not.
+  void settle(frame& self, kind which, const char* name, void (*entry)(registers&)) {
+    rarely_used& rest = self.rest();
+    self.room = static_cast<std::size_t>(place_ - memory_.limit);
+    rest.kind = which;
+    rest.name = name;
+    rest.memory = memory_;
+    rest.source = source_;
+    enlist(self);
+    rest.fiber = prepare(self, memory_, place_, entry);
+    place_ = nullptr;
+  }
+
+ private:
+  stack_source* source_;
+  stack memory_;
+  std::byte* place_;
+};
+
+}  // namespace KRAIT_BACKEND
 
 }  // namespace krait::detail
