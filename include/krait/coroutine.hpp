@@ -20,6 +20,7 @@
 
 #include "krait/awaitable.hpp"
 #include "krait/detail/body.hpp"
+#include "krait/detail/config.hpp"
 #include "krait/detail/forward.hpp"
 #include "krait/detail/resumable.hpp"
 #include "krait/stack.hpp"
@@ -87,13 +88,13 @@ class [[nodiscard]] coroutine
   /// Throws stop_iteration<Return> when the body returns; what leaves the body; runtime_error
   /// `coroutine raised StopIteration` if that is a stop_iteration; runtime_error if it has ended
   /// before.
-  Yield send() { return owner_type::yielded(this->owner_.advance()); }
+  KRAIT_ALWAYS_INLINE Yield send() { return owner_type::yielded(this->owner_.advance()); }
 
   /// The same, and what is awaited receives `value`. Python: `c.send(value)`.
   ///
   /// Throws as send(); type_error if the coroutine has not started (only None can be sent then).
   template <class S = Send>
-  requires(!std::is_void_v<S>) Yield send(std::type_identity_t<S> value) {
+  requires(!std::is_void_v<S>) KRAIT_ALWAYS_INLINE Yield send(std::type_identity_t<S> value) {
     return owner_type::yielded(this->owner_.advance_with_value(value));
   }
 
