@@ -13,8 +13,8 @@ OWNER = "include/krait/detail/frame/owner.hpp"
 DELEGATION = "include/krait/detail/delegation.hpp"
 OPERATION = "include/krait/async_operation.hpp"
 ASYNC_STATE = "include/krait/detail/async_state.hpp"
-ASYNC_CONTEXTLIB = "include/krait/async_contextlib.hpp"
-CONTEXTLIB = "include/krait/contextlib.hpp"
+ASYNC_CONTEXTLIB = "include/krait/contextlib/asynccontextmanager.hpp"
+CONTEXTLIB = "include/krait/contextlib/contextmanager.hpp"
 
 # Name, file, what is replaced (its only occurrence), and by what.
 MUTANTS = [
