@@ -126,24 +126,16 @@ void throw_stop_async_iteration_escaped() {
 
 namespace {
 
-/// "KIND WHICH'NAME' was never awaited"; an error in that is reported.
-void warn_never_awaited(const char* kind, const char* which, std::string_view name) noexcept {
-  try {
-    warn(std::string(kind) + " " + which + "'" + std::string(name) + "' was never awaited");
-  } catch (...) {
-    report_unraisable(std::current_exception(), std::string("Exception ignored while finalizing ") + kind);
-  }
-}
-
 }  // namespace
 
 void warn_operation_never_awaited(async_method method, std::string_view name) noexcept {
-  static constexpr const char* methods[] = {"'asend' of ", "'athrow' of ", "'aclose' of "};
-  warn_never_awaited("coroutine method", methods[static_cast<int>(method)], name);
+  static constexpr const char* methods[] = {
+      "coroutine method 'asend' of", "coroutine method 'athrow' of", "coroutine method 'aclose' of"};
+  warn_never_awaited(methods[static_cast<int>(method)], name, "coroutine method");
 }
 
 void warn_call_never_awaited(std::string_view name) noexcept {
-  warn_never_awaited("coroutine", "", name);
+  warn_never_awaited("coroutine", name, "coroutine");
 }
 
 void finalize(const async_generator_hooks& hooks, std::shared_ptr<async_generator_object> object) noexcept {

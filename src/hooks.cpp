@@ -82,11 +82,25 @@ void report_unraisable(std::exception_ptr exception, std::string message) noexce
   }
 }
 
-void warn(const std::string& message) {
-  if (const warning_hook hook = on_warning().get()) {
-    hook(message);
-  } else {
-    std::fputs(("RuntimeWarning: " + message + "\n").c_str(), stderr);
+void report_ignored(std::exception_ptr exception, std::string_view action, std::string_view object) noexcept {
+  std::string message;
+  try {
+    message.append("Exception ignored while ").append(action).append(" ").append(object);
+  } catch (...) {  // out of memory: then without the message
+  }
+  report_unraisable(std::move(exception), std::move(message));
+}
+
+void warn_never_awaited(std::string_view what, std::string_view name, std::string_view object) noexcept {
+  try {
+    const std::string message = std::string(what) + " '" + std::string(name) + "' was never awaited";
+    if (const warning_hook hook = on_warning().get()) {
+      hook(message);
+    } else {
+      std::fputs(("RuntimeWarning: " + message + "\n").c_str(), stderr);
+    }
+  } catch (...) {
+    report_ignored(std::current_exception(), "finalizing", object);
   }
 }
 

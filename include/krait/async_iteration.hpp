@@ -14,6 +14,7 @@
 #include "krait/async_generator.hpp"
 #include "krait/awaitable.hpp"
 #include "krait/detail/deferred.hpp"
+#include "krait/detail/lazy_iterator.hpp"
 #include "krait/exceptions.hpp"
 #include "krait/none.hpp"
 
@@ -77,44 +78,24 @@ class async_range {
   using awaited_type = decltype(std::declval<Awaiter&>().await(std::declval<async_iterator&>().anext()));
   // Nothing, as in a loop over a generator<void>.
   using item_type = std::conditional_t<std::is_void_v<awaited_type>, std::byte, awaited_type>;
-  using slot_type = std::conditional_t<std::is_reference_v<item_type>, std::remove_reference_t<item_type>*,
-                                       std::optional<item_type>>;
 
  public:
   async_range(Awaiter& co, Iterable&& iterable) : co_(&co), iterable_(kept(iterable)) {}
 
-  class iterator {
+  class iterator : public detail::lazy_iterator<iterator, std::remove_cvref_t<item_type>,
+                                                std::remove_reference_t<item_type>&> {
     using stored_type = std::conditional_t<by_reference, async_iterator*, async_iterator>;
 
    public:
-    using iterator_concept = std::input_iterator_tag;
-    using value_type = std::remove_cvref_t<item_type>;
-    using reference = std::remove_reference_t<item_type>&;
-    using difference_type = std::ptrdiff_t;
-
     /// Of no iterable, and at its end: for views that make their iterators before they have one.
     iterator() requires std::default_initializable<stored_type>
     = default;
     iterator(Awaiter& co, std::remove_reference_t<Iterable>& iterable)
         : co_(&co), iterator_(begin(iterable)), due_(true) {}
 
-    reference operator*() const {
-      fetch_if_due();
-      return *item_;
-    }
-    iterator& operator++() {
-      fetch_if_due();
-      due_ = true;
-      return *this;
-    }
-    void operator++(int) { ++*this; }
-
-    friend bool operator==(const iterator& it, std::default_sentinel_t) {
-      it.fetch_if_due();
-      return !it.item_;
-    }
-
    private:
+    friend class detail::lazy_iterator<iterator, typename iterator::value_type, typename iterator::reference>;
+
     static stored_type begin(std::remove_reference_t<Iterable>& iterable) {
       if constexpr (by_reference) {
         return std::addressof(iterable.aiter());
@@ -122,39 +103,38 @@ class async_range {
         return iterable.aiter();
       }
     }
-    async_iterator& each() const noexcept {
+
+    item_type fetch() const {
+      async_iterator* each;
       if constexpr (by_reference) {
-        return *iterator_;
+        each = iterator_;
       } else {
-        return iterator_;
+        each = std::addressof(iterator_);
+      }
+      if constexpr (std::is_void_v<awaited_type>) {
+        co_->await(each->anext());
+        return {};
+      } else {
+        return co_->await(each->anext());
       }
     }
 
-    void fetch_if_due() const {
+    bool& due() const noexcept { return due_; }
+    auto& look() const {
       if (due_) {
         due_ = false;
-        if constexpr (std::is_reference_v<item_type>) {
-          item_ = nullptr;
-        } else {
-          item_.reset();
-        }
+        item_.clear();
         try {
-          if constexpr (std::is_void_v<awaited_type>) {
-            co_->await(each().anext());
-            item_.emplace();
-          } else if constexpr (std::is_reference_v<item_type>) {
-            item_ = std::addressof(co_->await(each().anext()));
-          } else {
-            item_.emplace(co_->await(each().anext()));
-          }
+          item_.fill([this]() -> item_type { return fetch(); });
         } catch (const stop_async_iteration&) {
         }
       }
+      return item_;
     }
 
     Awaiter* co_ = nullptr;
     mutable stored_type iterator_{};
-    mutable slot_type item_{};
+    mutable detail::lazy_slot<item_type> item_{};
     mutable bool due_ = false;
   };
 

@@ -13,6 +13,7 @@
 #include "krait/detail/config.hpp"
 #include "krait/detail/body.hpp"
 #include "krait/detail/forward.hpp"
+#include "krait/detail/lazy_iterator.hpp"
 #include "krait/detail/resumable.hpp"
 #include "krait/detail/void.hpp"
 #include "krait/exceptions.hpp"
@@ -110,46 +111,25 @@ class [[nodiscard]] generator
       : generator(detail::refused<generator, yielder<Yield, Send>, Return, Body>(body)) {}
 };
 
-/// Move-only, and lazy: see generator::begin().
+/// Move-only, and lazy: see generator::begin(). What is looked at throws what leaves the body.
 template <class Yield, class Send, class Return>
-class generator<Yield, Send, Return>::iterator {
+class generator<Yield, Send, Return>::iterator
+    : public detail::lazy_iterator<
+          iterator, std::remove_cv_t<detail::object_of<Yield>>,
+          std::conditional_t<std::is_void_v<Yield>, std::byte&, std::add_rvalue_reference_t<Yield>>> {
   using object = detail::object_of<Yield>;
 
  public:
-  using iterator_concept = std::input_iterator_tag;
-  using value_type = std::remove_cv_t<object>;
-  using reference = std::conditional_t<std::is_void_v<Yield>, std::byte&, std::add_rvalue_reference_t<Yield>>;
-  using difference_type = std::ptrdiff_t;
-
   /// Of no generator, and at its end: for views that make their iterators before they have one.
   iterator() noexcept : due_(false) {}
+  explicit iterator(detail::frame& self) noexcept : frame_(&self), last_(&self) {}
   iterator(iterator&& other) noexcept = default;
   iterator& operator=(iterator&& other) noexcept = default;
 
-  /// Throws what leaves the body.
-  KRAIT_ALWAYS_INLINE reference operator*() const {
-    fetch_if_due();
-    return static_cast<reference>(*item_);
-  }
-
-  KRAIT_ALWAYS_INLINE iterator& operator++() {
-    fetch_if_due();
-    due_ = true;
-    return *this;
-  }
-  void operator++(int) { ++*this; }
-
-  /// Runs the body, if the next item has not been computed yet. Throws what leaves the body.
-  KRAIT_ALWAYS_INLINE friend bool operator==(const iterator& it, std::default_sentinel_t) {
-    it.fetch_if_due();
-    return it.item_ == nullptr;
-  }
-
  private:
-  friend class generator;
-  explicit iterator(detail::frame& self) noexcept : frame_(&self), last_(&self) {}
-
-  KRAIT_ALWAYS_INLINE void fetch_if_due() const {
+  friend class detail::lazy_iterator<iterator, typename iterator::value_type, typename iterator::reference>;
+  bool& due() const noexcept { return due_; }
+  KRAIT_ALWAYS_INLINE object* look() const {
     if (due_) {
       due_ = false;
       item_ = static_cast<object*>(owner_type::advance(*frame_, last_).item.bits());
@@ -157,6 +137,7 @@ class generator<Yield, Send, Return>::iterator {
         owner_type::take_end(*frame_);
       }
     }
+    return item_;
   }
 
   detail::frame* frame_ = nullptr;

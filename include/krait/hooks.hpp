@@ -7,6 +7,7 @@
 #include <exception>
 #include <functional>
 #include <string>
+#include <string_view>
 
 namespace krait {
 
@@ -40,8 +41,11 @@ namespace detail {
 /// says so. Never throws.
 void report_unraisable(std::exception_ptr exception, std::string message) noexcept;
 
-/// Calls the warning hook. Throws what that throws, and std::bad_alloc.
-void warn(const std::string& message);
+/// The same: "Exception ignored while ACTION OBJECT".
+void report_ignored(std::exception_ptr exception, std::string_view action, std::string_view object) noexcept;
+
+/// Warns that WHAT 'NAME' was never awaited; what the hook throws is reported as ignored while finalizing `object`.
+void warn_never_awaited(std::string_view what, std::string_view name, std::string_view object) noexcept;
 
 }  // namespace detail
 }  // namespace krait

@@ -6,15 +6,14 @@
 //
 //     for (const std::string& chunk : krait::iter([&] { return co.await(connection.read()); }, "")) { ... }
 
-#include <cstddef>
 #include <functional>
 #include <iterator>
 #include <memory>
-#include <optional>
 #include <ranges>
 #include <type_traits>
 #include <utility>
 
+#include "krait/detail/lazy_iterator.hpp"
 #include "krait/exceptions.hpp"
 
 namespace krait {
@@ -23,38 +22,28 @@ namespace krait {
 template <class Function, class Sentinel>
 class [[nodiscard]] callable_iterator {
   using item_type = std::invoke_result_t<Function&>;
-  using slot_type = std::conditional_t<std::is_reference_v<item_type>, std::remove_reference_t<item_type>*,
-                                       std::optional<item_type>>;
 
   struct state {
     Function function;
     Sentinel sentinel;
-    slot_type item{};
+    detail::lazy_slot<item_type> item{};
     bool due = true;
 
-    /// Calls the function, if the next item has not been looked at yet. If it throws, the next look calls it
-    /// again.
-    void fetch_if_due() {
-      if (!due) {
-        return;
-      }
-      item = slot_type();
-      try {
-        call();
-        if (*item == sentinel) {
-          item = slot_type();
+    /// If the function throws, the next look calls it again.
+    auto& look() {
+      if (due) {
+        item.clear();
+        try {
+          item.fill([this]() -> item_type { return std::invoke(function); });
+          if (*item == sentinel) {
+            item.clear();
+          }
+        } catch (const stop_iteration<>&) {
+          item.clear();
         }
-      } catch (const stop_iteration<>&) {
-        item = slot_type();
+        due = false;  // and stays so at the end
       }
-      due = false;  // and stays so at the end
-    }
-    void call() {
-      if constexpr (std::is_reference_v<item_type>) {
-        item = std::addressof(std::invoke(function));
-      } else {
-        item.emplace(std::invoke(function));
-      }
+      return item;
     }
   };
 
@@ -62,34 +51,16 @@ class [[nodiscard]] callable_iterator {
   callable_iterator(Function function, Sentinel sentinel)
       : state_(new state{std::move(function), std::move(sentinel)}) {}
 
-  class iterator {
+  class iterator : public detail::lazy_iterator<iterator, std::remove_cvref_t<item_type>,
+                                                std::remove_reference_t<item_type>&> {
    public:
-    using iterator_concept = std::input_iterator_tag;
-    using value_type = std::remove_cvref_t<item_type>;
-    using reference = std::remove_reference_t<item_type>&;
-    using difference_type = std::ptrdiff_t;
-
     iterator() = default;
-
-    reference operator*() const {
-      state_->fetch_if_due();
-      return *state_->item;
-    }
-    iterator& operator++() {
-      state_->fetch_if_due();
-      state_->due = true;
-      return *this;
-    }
-    void operator++(int) { ++*this; }
-
-    friend bool operator==(const iterator& it, std::default_sentinel_t) {
-      it.state_->fetch_if_due();
-      return !it.state_->item;
-    }
+    explicit iterator(state& of) noexcept : state_(&of) {}
 
    private:
-    friend class callable_iterator;
-    explicit iterator(state& of) noexcept : state_(&of) {}
+    friend class detail::lazy_iterator<iterator, typename iterator::value_type, typename iterator::reference>;
+    auto& look() const { return state_->look(); }
+    bool& due() const noexcept { return state_->due; }
     state* state_ = nullptr;
   };
 

@@ -110,12 +110,22 @@ std::exception_ptr stop_iteration_escaped(const frame& self) noexcept {
   }
 }
 
-void warn_never_awaited(const frame& self) noexcept {
+namespace {
+
+/// For a message; without what it takes memory for, if there is none.
+std::string described(const char* noun, const frame& self) noexcept {
+  std::string text = noun;
   try {
-    warn("coroutine '" + std::string(self.rest().name) + "' was never awaited");
-  } catch (...) {
-    report_ignored(self, "finalizing coroutine", std::current_exception());
+    text += " " + self.repr();
+  } catch (const std::bad_alloc&) {
   }
+  return text;
+}
+
+}  // namespace
+
+void warn_never_awaited(const frame& self) noexcept {
+  warn_never_awaited("coroutine", self.rest().name, described("coroutine", self));
 }
 
 bool is_generator_exit(const std::exception_ptr& exception) noexcept {
@@ -131,16 +141,7 @@ void forced_unwind_reached_base(const frame& self) noexcept {
 }
 
 void report_ignored_while_closing(const frame& self, std::exception_ptr exception) noexcept {
-  report_ignored(self, "closing generator", std::move(exception));
-}
-
-void report_ignored(const frame& self, const char* while_doing, std::exception_ptr exception) noexcept {
-  std::string message;
-  try {
-    message = std::string("Exception ignored while ") + while_doing + " " + self.repr();
-  } catch (...) {  // out of memory: then without the message
-  }
-  report_unraisable(std::move(exception), std::move(message));
+  report_ignored(std::move(exception), "closing", described("generator", self));
 }
 
 }  // namespace krait::detail

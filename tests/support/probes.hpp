@@ -31,20 +31,19 @@ namespace probes {
 
 /// Does a sanitizer run along? It ends the process when it gets no memory of its own, and its redzones make
 /// frames larger.
-#if defined(__has_feature)  // Clang's
-inline constexpr bool address_sanitized = __has_feature(address_sanitizer);
-inline constexpr bool thread_sanitized = __has_feature(thread_sanitizer);
-#else
 #if defined(__SANITIZE_ADDRESS__)
 inline constexpr bool address_sanitized = true;
+#elif defined(__has_feature)  // Clang's; and the sanitizers' headers define it for GCC
+inline constexpr bool address_sanitized = __has_feature(address_sanitizer);
 #else
 inline constexpr bool address_sanitized = false;
 #endif
 #if defined(__SANITIZE_THREAD__)
 inline constexpr bool thread_sanitized = true;
+#elif defined(__has_feature)
+inline constexpr bool thread_sanitized = __has_feature(thread_sanitizer);
 #else
 inline constexpr bool thread_sanitized = false;
-#endif
 #endif
 inline constexpr bool sanitized = address_sanitized || thread_sanitized;
 

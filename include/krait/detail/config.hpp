@@ -22,10 +22,27 @@
 #error "krait needs run-time type information: compile without -fno-rtti"
 #endif
 
-// Whatever stands between a user's code and a switch: a function that is called on one side of a switch and returns
-// on the other is mispredicted, which costs more than the switch. Where nothing is optimised, that matters to nobody,
-// and what is inlined would only make all that uses krait larger, slower to compile and harder to step through.
-#if defined(__OPTIMIZE__)
+#if defined(__SANITIZE_ADDRESS__)
+#define KRAIT_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define KRAIT_ASAN 1
+#endif
+#endif
+
+#if defined(__SANITIZE_THREAD__)
+#define KRAIT_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define KRAIT_TSAN 1
+#endif
+#endif
+
+// Whatever stands between a user's code and a switch: a function that is called on one side of a switch and returns on
+// the other is mispredicted, which costs more than the switch, and a sanitizer loses count of it. Where nothing is
+// optimised or watched, that matters to nobody, and what is inlined would only make all that uses krait larger, slower
+// to compile and harder to step through.
+#if defined(__OPTIMIZE__) || defined(KRAIT_ASAN) || defined(KRAIT_TSAN)
 #define KRAIT_ALWAYS_INLINE [[gnu::always_inline]]
 #else
 #define KRAIT_ALWAYS_INLINE

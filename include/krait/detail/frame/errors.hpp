@@ -67,7 +67,4 @@ bool is_generator_exit(const std::exception_ptr& exception) noexcept;
 /// Tells the unraisable hook of what came up while a destructor closed `self`.
 void report_ignored_while_closing(const frame& self, std::exception_ptr exception) noexcept;
 
-/// "Exception ignored while WHILE_DOING <... object NAME at 0x...>".
-void report_ignored(const frame& self, const char* while_doing, std::exception_ptr exception) noexcept;
-
 }  // namespace krait::detail

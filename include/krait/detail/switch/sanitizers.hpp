@@ -8,23 +8,8 @@
 #include <cstddef>
 #include <cstdlib>
 
+#include "krait/detail/config.hpp"
 #include "krait/stack.hpp"
-
-#if defined(__SANITIZE_ADDRESS__)
-#define KRAIT_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define KRAIT_ASAN 1
-#endif
-#endif
-
-#if defined(__SANITIZE_THREAD__)
-#define KRAIT_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define KRAIT_TSAN 1
-#endif
-#endif
 
 #if defined(KRAIT_ASAN)
 #include <sanitizer/asan_interface.h>
