@@ -53,7 +53,7 @@ class [[nodiscard]] async_generator {
                 "an async_generator yields and is sent values: use a pointer or std::reference_wrapper");
 
   using handle = async_yielder<Yield, Send, DriverYield, DriverSend>;
-  using object = detail::async_state<Yield, Send, DriverYield, DriverSend>;
+  using shared_state = detail::async_state<Yield, Send, DriverYield, DriverSend>;
 
   template <detail::async_method method>
   using operation = async_operation<Yield, Send, DriverYield, DriverSend, method>;
@@ -69,19 +69,19 @@ class [[nodiscard]] async_generator {
   template <detail::body_of<handle, void> Body>
   async_generator(Body&& body,
                   const char* name = __builtin_FUNCTION())  // NOLINT(google-explicit-constructor)
-      : object_(new object(nullptr, std::forward<Body>(body), name), object::dropped) {}
+      : shared_(new shared_state(nullptr, std::forward<Body>(body), name), shared_state::dropped) {}
 
   /// On a stack from `where`, as for a generator.
   template <stack_choice Stack = stack_options, detail::body_of<handle, void> Body>
   async_generator(std::allocator_arg_t, Stack&& where, Body&& body, const char* name = __builtin_FUNCTION())
-      : object_(new object(&detail::source_of(where), std::forward<Body>(body), name), object::dropped) {}
+      : shared_(new shared_state(&detail::source_of(where), std::forward<Body>(body), name), shared_state::dropped) {}
 
   async_generator(async_generator&&) noexcept = default;
   async_generator& operator=(async_generator&&) noexcept = default;
 
   /// What a hook was given, as it was. Throws value_error if it is of another type.
   static async_generator from_object(const std::shared_ptr<async_generator_object>& given) {
-    auto same = std::dynamic_pointer_cast<object>(given);
+    auto same = std::dynamic_pointer_cast<shared_state>(given);
     if (same == nullptr) {
       detail::throw_of_another_type();
     }
@@ -118,7 +118,7 @@ class [[nodiscard]] async_generator {
 
   /// Python: inspect.getasyncgenstate(g). It is running, too, while an operation waits for something.
   generator_state state() const {
-    const object& self = *checked();
+    const shared_state& self = *checked();
     return self.running ? generator_state::running : self.frame().state();
   }
   bool running() const { return state() == generator_state::running; }
@@ -142,19 +142,19 @@ class [[nodiscard]] async_generator {
   async_generator(Body&& body, const char* = "")  // NOLINT(google-explicit-constructor)
       : async_generator(detail::refused<async_generator, handle, void, Body>(body)) {}
 
-  explicit async_generator(std::shared_ptr<object> taken) noexcept : object_(std::move(taken)) {}
+  explicit async_generator(std::shared_ptr<shared_state> taken) noexcept : shared_(std::move(taken)) {}
 
-  const std::shared_ptr<object>& checked() const {
-    if (object_ == nullptr) [[unlikely]] {
+  const std::shared_ptr<shared_state>& checked() const {
+    if (shared_ == nullptr) [[unlikely]] {
       detail::throw_moved_from(detail::kind::async_generator);
     }
-    return object_;
+    return shared_;
   }
 
   /// The same, for an operation.
-  std::shared_ptr<object> first_checked() const {
-    std::shared_ptr<object> kept = checked();  // whatever the hook does with this
-    object& self = *kept;
+  std::shared_ptr<shared_state> first_checked() const {
+    std::shared_ptr<shared_state> kept = checked();  // whatever the hook does with this
+    shared_state& self = *kept;
     if (!self.iterated) {
       self.iterated = true;
       self.hooks = detail::current_asyncgen_hooks();
@@ -165,7 +165,7 @@ class [[nodiscard]] async_generator {
     return kept;
   }
 
-  std::shared_ptr<object> object_;
+  std::shared_ptr<shared_state> shared_;
 };
 
 /// A coroutine that awaits the aclose() of a generator of any items, and keeps that alive meanwhile: for

@@ -34,7 +34,7 @@ inline namespace KRAIT_BACKEND {
 /// was never awaited. It must not be destroyed by the body that it runs.
 template <class Yield, class Send, class DriverYield, class DriverSend, detail::async_method method>
 class [[nodiscard]] async_operation {
-  using object = detail::async_state<Yield, Send, DriverYield, DriverSend>;
+  using shared_state = detail::async_state<Yield, Send, DriverYield, DriverSend>;
   static constexpr bool is_asend = method == detail::async_method::asend;
   static constexpr bool is_athrow = method == detail::async_method::athrow;
   static constexpr bool is_aclose = method == detail::async_method::aclose;
@@ -57,11 +57,11 @@ class [[nodiscard]] async_operation {
 
   /// Throws value_error `async generator already executing`, with nothing moved, if it is running its body.
   async_operation(async_operation&& other)
-      : object_(std::move(other.movable().object_)), stage_(other.stage_), input_(std::move(other.input_)) {}
+      : shared_(std::move(other.movable().shared_)), use_(other.use_), input_(std::move(other.input_)) {}
   async_operation& operator=(async_operation&&) = delete;
   ~async_operation() {
-    if (object_ != nullptr && stage_ == stage::created) {
-      detail::warn_operation_never_awaited(method, object_->name());
+    if (shared_ != nullptr && use_ == use::none) {
+      detail::warn_operation_never_awaited(method, shared_->name());
     }
   }
 
@@ -88,16 +88,16 @@ class [[nodiscard]] async_operation {
   /// Raises generator_exit as throw_() does. Throws runtime_error `coroutine ignored GeneratorExit` if
   /// the body awaits something in answer.
   void close() {
-    if (object_ == nullptr || stage_ == stage::closed) {
+    if (shared_ == nullptr || use_ == use::over) {
       return;
     }
-    progress made;
+    progress reached;
     try {
-      made = raise(std::make_exception_ptr(generator_exit()));
+      reached = raise(std::make_exception_ptr(generator_exit()));
     } catch (const generator_exit&) {
       return;
     }
-    if (made.came_to == end::not_yet) {
+    if (reached.came_to == end::not_yet) {
       throw runtime_error("coroutine ignored GeneratorExit");
     }
   }
@@ -117,13 +117,13 @@ class [[nodiscard]] async_operation {
                   "Yield the generator's DriverYield");
     detail::frame& self = detail::access::frame_of(yield);
     detail::check_stack(self);
-    const detail::delegation_scope scope(self, detail::foreign_delegate);
+    const detail::delegation_scope scope(self, detail::frameless_delegate);
     try {
-      progress made = resume(nullptr);
-      while (made.came_to == end::not_yet) {
-        made = pass_on<Y, S>(self, made.item);
+      progress reached = resume(nullptr);
+      while (reached.came_to == end::not_yet) {
+        reached = pass_on<Y, S>(self, reached.item);
       }
-      return result(made);
+      return result(reached);
     } catch (stop_iteration<>& stop) {
       // Of an iterator, this is the end. Only an athrow() can raise it: before the generator has started.
       return detail::value_of_stop<return_type>(stop);
@@ -133,7 +133,7 @@ class [[nodiscard]] async_operation {
  private:
   friend class async_generator<Yield, Send, DriverYield, DriverSend>;
 
-  enum class stage : unsigned char { created, started, closed };
+  enum class use : unsigned char { none, begun, over };
   enum class end : unsigned char { not_yet, item, none, stop_async_iteration };
   struct progress {
     detail::word item;  ///< what was yielded: to the driver before the end, to the consumer at it
@@ -141,40 +141,40 @@ class [[nodiscard]] async_operation {
   };
 
   template <class... Input>
-  explicit async_operation(std::shared_ptr<object> shared, Input&&... input)
-      : object_(std::move(shared)), input_(std::forward<Input>(input)...) {}
+  explicit async_operation(std::shared_ptr<shared_state> shared, Input&&... input)
+      : shared_(std::move(shared)), input_(std::forward<Input>(input)...) {}
 
   /// A run goes on in this very object.
   async_operation& movable() {
-    if (object_ != nullptr && stage_ == stage::started &&
-        object_->frame().state() == generator_state::running) {
-      detail::throw_already_executing(object_->frame());
+    if (shared_ != nullptr && use_ == use::begun &&
+        shared_->frame().state() == generator_state::running) {
+      detail::throw_already_executing(shared_->frame());
     }
     return *this;
   }
 
   void check_reuse() const {
-    if (object_ == nullptr || stage_ == stage::closed) {
+    if (shared_ == nullptr || use_ == use::over) {
       detail::throw_cannot_reuse_operation(method);
     }
   }
   void start_alone() {
-    if (object_->running) {
-      stage_ = stage::closed;
+    if (shared_->running) {
+      use_ = use::over;
       detail::throw_async_generator_running(method);
     }
-    stage_ = stage::started;
+    use_ = use::begun;
   }
 
   /// Goes on, with what the driver sent (null: None).
   progress resume(sent_type* sent) {
     check_reuse();
-    object& self = *object_;
+    shared_state& self = *shared_;
     if (!is_asend && self.frame().state() == generator_state::closed) {
-      stage_ = stage::closed;
+      use_ = use::over;
       return {detail::word(), end::none};
     }
-    if (stage_ == stage::started) {
+    if (use_ == use::begun) {
       if constexpr (!detail::has_none<DriverSend>) {
         if (sent == nullptr && self.frame().state() == generator_state::suspended) {
           detail::throw_cannot_send_none(self.frame());
@@ -198,11 +198,11 @@ class [[nodiscard]] async_operation {
     } else {
       start_alone();
       if (self.ended) {
-        stage_ = stage::closed;
+        use_ = use::over;
         return {detail::word(), end::stop_async_iteration};
       }
       if (sent != nullptr) {
-        stage_ = stage::created;
+        use_ = use::none;
         detail::throw_started_with_value();
       }
       self.ended = self.ended || is_aclose;
@@ -218,7 +218,7 @@ class [[nodiscard]] async_operation {
 
   /// Leaves for the body's `yield` what the driver sent, or else the asend()'s own value.
   void send_to_yield(sent_type* sent) {
-    object& self = *object_;
+    shared_state& self = *shared_;
     if constexpr (std::is_void_v<Send>) {
       if (sent != nullptr) {
         detail::throw_cannot_be_sent();
@@ -250,16 +250,16 @@ class [[nodiscard]] async_operation {
     if (exception == nullptr) {
       detail::throw_no_exception();
     }
-    if (stage_ == stage::created) {
+    if (use_ == use::none) {
       start_alone();
     }
-    return run([&] { return object_->body.raise(std::move(exception)); });
+    return run([&] { return shared_->body.raise(std::move(exception)); });
   }
 
   /// Resumes the body, and finds out what that has come to.
   template <class Resume>
   progress run(Resume resume_body) {
-    object& self = *object_;
+    shared_state& self = *shared_;
     if (self.frame().state() ==
         generator_state::running) {  // and has called this operation, whose run of it goes on
       detail::throw_already_executing(self.frame());
@@ -305,8 +305,8 @@ class [[nodiscard]] async_operation {
   }
 
   void leave() noexcept {
-    object_->running = false;
-    stage_ = stage::closed;
+    shared_->running = false;
+    use_ = use::over;
   }
 
   /// If what is to be passed on cannot be converted, or this coroutine was destroyed while it ran, nobody
@@ -345,35 +345,35 @@ class [[nodiscard]] async_operation {
   }
 
   /// What the operation evaluates to.
-  static return_type result(progress made) {
-    if (made.came_to == end::stop_async_iteration) {
+  static return_type result(progress reached) {
+    if (reached.came_to == end::stop_async_iteration) {
       throw stop_async_iteration();
     }
     if constexpr (has_item) {
       if constexpr (is_athrow) {
-        return made.came_to == end::none ? return_type() : return_type(made.item.template as<Yield>());
+        return reached.came_to == end::none ? return_type() : return_type(reached.item.template as<Yield>());
       } else {
-        return made.item.template as<Yield>();
+        return reached.item.template as<Yield>();
       }
     }
   }
 
-  static DriverYield driven(progress made) {
-    if (made.came_to == end::not_yet) {
-      return made.item.template as<DriverYield>();
+  static DriverYield driven(progress reached) {
+    if (reached.came_to == end::not_yet) {
+      return reached.item.template as<DriverYield>();
     }
     if constexpr (std::is_void_v<return_type>) {
-      result(made);
+      result(reached);
       throw stop_iteration<>();
     } else {
       static_assert(alignof(return_type) <= alignof(std::max_align_t),
                     "an exception cannot carry an item of such alignment: await the operation");
-      throw stop_iteration<return_type>(result(made));
+      throw stop_iteration<return_type>(result(reached));
     }
   }
 
-  std::shared_ptr<object> object_;
-  stage stage_ = stage::created;
+  std::shared_ptr<shared_state> shared_;
+  use use_ = use::none;
   [[no_unique_address]] input_type input_{};
 };
 

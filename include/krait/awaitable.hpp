@@ -110,12 +110,12 @@ class awaiter {
     } else if constexpr (detail::awaits_itself<T>) {
       return std::forward<T>(object).await_in(yield_);
     } else if constexpr (detail::has_await<T>) {
-      using made = decltype(detail::call_await(std::forward<T>(object)));
+      using iterator_type = decltype(detail::call_await(std::forward<T>(object)));
       static_assert(
-          !detail::is_coroutine<std::remove_cvref_t<made>>,
+          !detail::is_coroutine<std::remove_cvref_t<iterator_type>>,
           "await: the object's await() returned a coroutine: return an iterator of it, `c.await()`");
       static_assert(
-          detail::is_coroutine<std::remove_cvref_t<made>> || detail::can_be_delegated_to<made>,
+          detail::is_coroutine<std::remove_cvref_t<iterator_type>> || detail::can_be_delegated_to<iterator_type>,
           "await: the object's await() returned a non-iterator: a generator, an object with next() or a "
           "range is wanted");
       return yield_.from(detail::call_await(std::forward<T>(object)));

@@ -16,7 +16,7 @@
 
 namespace krait::detail {
 
-constinit foreign_frame* foreign_frames = nullptr;
+constinit unpooled_frame* unpooled_frames = nullptr;
 
 /// All members are words. They may become more, at the end; any other change is a new version.
 struct debugger_table {
@@ -32,9 +32,9 @@ struct debugger_table {
   std::size_t arena_colours = 16;  // arena::stack_in()
   std::size_t arena_colour = 64;
 
-  foreign_frame** foreign_frames = &detail::foreign_frames;
-  std::size_t foreign_frame_self = offsetof(foreign_frame, self);
-  std::size_t foreign_frame_next = offsetof(foreign_frame, next);
+  unpooled_frame** unpooled_frames = &detail::unpooled_frames;
+  std::size_t unpooled_frame_self = offsetof(unpooled_frame, self);
+  std::size_t unpooled_frame_next = offsetof(unpooled_frame, next);
 
   std::size_t frame_caller = offsetof(frame, caller);
   std::size_t frame_own = offsetof(frame, own);
@@ -48,8 +48,8 @@ struct debugger_table {
   std::size_t rest_name = offsetof(rarely_used, name);
   std::size_t rest_limit = offsetof(rarely_used, memory) + offsetof(stack, limit);
 
-  frame* const* foreign_delegate =
-      &detail::foreign_delegate;  // what rest_delegate points to, if no generator
+  frame* const* frameless_delegate =
+      &detail::frameless_delegate;  // what rest_delegate points to, if no generator
   std::size_t stage_created = static_cast<std::size_t>(detail::stage::created);
   std::size_t stage_started = static_cast<std::size_t>(detail::stage::started);
 

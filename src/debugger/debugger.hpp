@@ -10,14 +10,14 @@
 namespace krait::detail {
 
 /// A frame on a stack that is no pool's.
-struct foreign_frame {
+struct unpooled_frame {
   const frame* self;
-  foreign_frame* next;
-  foreign_frame** link;  ///< what points to this one
+  unpooled_frame* next;
+  unpooled_frame** link;  ///< what points to this one
   valgrind::stack_id stack;
 };
 
 /// The first of them. src/frame/frame.cpp has the lock.
-extern constinit foreign_frame* foreign_frames;
+extern constinit unpooled_frame* unpooled_frames;
 
 }  // namespace krait::detail

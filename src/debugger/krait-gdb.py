@@ -47,10 +47,10 @@ class Table:
     """krait_debugger_table, whose members are words."""
 
     MEMBERS = """version size arenas arena_base arena_used arena_guard arena_size arena_next arena_colours arena_colour
-        foreign_frames foreign_frame_self foreign_frame_next
+        unpooled_frames unpooled_frame_self unpooled_frame_next
         frame_caller frame_own frame_rest frame_leaf frame_root frame_stage
         rest_delegator rest_delegate rest_name rest_limit
-        foreign_delegate stage_created stage_started
+        frameless_delegate stage_created stage_started
         rest_kind kind_coroutine kind_async_generator
         rest_size""".split()
 
@@ -81,7 +81,7 @@ class Generator:
         delegate = word(rest + table.rest_delegate)  # where the address of that frame stands
         kind = gdb.selected_inferior().read_memory(rest + table.rest_kind, 1)[0][0]
         self.kind = {table.kind_coroutine: "coroutine ", table.kind_async_generator: "async_generator "}.get(kind, "")
-        self.delegates_to_iterator = delegate == table.foreign_delegate
+        self.delegates_to_iterator = delegate == table.frameless_delegate
         self.delegate = word(delegate) if delegate else 0
         self.resume_at = word(address + table.frame_own + 8)
 
@@ -141,10 +141,10 @@ def addresses(table):
             if frame:
                 yield frame
         arena = word(arena + table.arena_next)
-    entry = word(table.foreign_frames)
+    entry = word(table.unpooled_frames)
     while entry:
-        yield word(entry + table.foreign_frame_self)
-        entry = word(entry + table.foreign_frame_next)
+        yield word(entry + table.unpooled_frame_self)
+        entry = word(entry + table.unpooled_frame_next)
 
 
 def tops(table, arena):

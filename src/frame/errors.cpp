@@ -80,7 +80,7 @@ namespace {
 
 /// For destructors. An error's text takes memory; where there is none, that is the error.
 template <class Error>
-std::exception_ptr made(const frame& self, const char* text) noexcept {
+std::exception_ptr error_about(const frame& self, const char* text) noexcept {
   try {
     return std::make_exception_ptr(Error(noun(self) + text));
   } catch (...) {
@@ -91,15 +91,15 @@ std::exception_ptr made(const frame& self, const char* text) noexcept {
 }  // namespace
 
 std::exception_ptr already_executing(const frame& self) {
-  return made<value_error>(self, " already executing");
+  return error_about<value_error>(self, " already executing");
 }
 std::exception_ptr ignored_exit(const frame& self) {
-  return made<runtime_error>(self, " ignored GeneratorExit");
+  return error_about<runtime_error>(self, " ignored GeneratorExit");
 }
 
 std::exception_ptr raised_exception(const frame& self) noexcept {
   const std::exception_ptr handled = std::current_exception();
-  return handled != nullptr ? handled : made<runtime_error>(self, " raised a foreign exception");
+  return handled != nullptr ? handled : error_about<runtime_error>(self, " raised a foreign exception");
 }
 
 std::exception_ptr stop_iteration_escaped(const frame& self) noexcept {

@@ -16,7 +16,7 @@
 
 namespace krait::detail {
 
-frame* const foreign_delegate = nullptr;
+frame* const frameless_delegate = nullptr;
 
 namespace {
 

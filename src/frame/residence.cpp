@@ -23,10 +23,10 @@ bool is_pool(const stack_source& source) noexcept {
   return typeid(source) == typeid(stack_pool);
 }
 
-constinit std::mutex foreign_mutex;
+constinit std::mutex unpooled_mutex;
 
-std::map<const frame*, foreign_frame>& foreign() {
-  static auto& frames = *new std::map<const frame*, foreign_frame>;
+std::map<const frame*, unpooled_frame>& unpooled() {
+  static auto& frames = *new std::map<const frame*, unpooled_frame>;
   return frames;
 }
 
@@ -37,14 +37,14 @@ void enlist_at(frame& self, const stack_source& source) {
     move_in(self.rest().memory.top(), &self);
     return;
   }
-  const std::lock_guard lock(foreign_mutex);
-  foreign_frame& entry = foreign()[&self];
+  const std::lock_guard lock(unpooled_mutex);
+  unpooled_frame& entry = unpooled()[&self];
   sanitizers::add_root(self.rest().memory.limit, self.rest().memory.size);
-  entry = {&self, foreign_frames, &foreign_frames, valgrind::know_stack(self.rest().memory)};
+  entry = {&self, unpooled_frames, &unpooled_frames, valgrind::know_stack(self.rest().memory)};
   if (entry.next != nullptr) {
     entry.next->link = &entry.next;
   }
-  foreign_frames = &entry;
+  unpooled_frames = &entry;
 }
 
 void delist_from(frame& self, const stack_source& source) noexcept {
@@ -52,16 +52,16 @@ void delist_from(frame& self, const stack_source& source) noexcept {
     move_out(self.rest().memory.top());
     return;
   }
-  const std::lock_guard lock(foreign_mutex);
-  const auto found = foreign().find(&self);
-  const foreign_frame& entry = found->second;
+  const std::lock_guard lock(unpooled_mutex);
+  const auto found = unpooled().find(&self);
+  const unpooled_frame& entry = found->second;
   valgrind::forget_stack(entry.stack);
   sanitizers::remove_root(self.rest().memory.limit, self.rest().memory.size);
   *entry.link = entry.next;
   if (entry.next != nullptr) {
     entry.next->link = entry.link;
   }
-  foreign().erase(found);
+  unpooled().erase(found);
 }
 
 stack allocate_stack_from(stack_source& source) {
@@ -92,8 +92,8 @@ void show_waiting_stacks() noexcept {
         }
       },
       nullptr);
-  const std::lock_guard lock(foreign_mutex);
-  for (const foreign_frame* each = foreign_frames; each != nullptr; each = each->next) {
+  const std::lock_guard lock(unpooled_mutex);
+  for (const unpooled_frame* each = unpooled_frames; each != nullptr; each = each->next) {
     show_stack_that_waits_for(*each->self);
   }
 }
@@ -105,7 +105,7 @@ void dump_generators(std::ostream& out) {
   const auto write = [&out](const detail::frame& self) {
     out << self.repr() << ' ' << state_names[static_cast<int>(self.state())] << ", "
         << detail::used_of(self.rest().memory) << " bytes of stack used";
-    if (self.rest().delegate == &detail::foreign_delegate) {
+    if (self.rest().delegate == &detail::frameless_delegate) {
       out << ", delegating to an iterator";
     } else if (self.rest().delegate != nullptr && *self.rest().delegate != nullptr) {
       out << ", delegating to " << (*self.rest().delegate)->repr();
@@ -120,8 +120,8 @@ void dump_generators(std::ostream& out) {
         }
       },
       const_cast<void*>(static_cast<const void*>(&write)));
-  const std::lock_guard lock(detail::foreign_mutex);
-  for (const detail::foreign_frame* each = detail::foreign_frames; each != nullptr; each = each->next) {
+  const std::lock_guard lock(detail::unpooled_mutex);
+  for (const detail::unpooled_frame* each = detail::unpooled_frames; each != nullptr; each = each->next) {
     write(*each->self);
   }
 }

@@ -102,14 +102,14 @@ auto with(Manager&& manager, Body&& body) {
   static_assert(!std::is_reference_v<returned>, "with: a body returns a value or nothing");
 
   using stored = std::conditional_t<std::is_void_v<returned>, char, returned>;
-  std::optional<stored> made;
+  std::optional<stored> value;
   std::exception_ptr passing;
   try {
     entered.emplace(manager);
     if constexpr (std::is_void_v<returned>) {
       entered->pass_to(body);
     } else {
-      made.emplace(entered->pass_to(body));
+      value.emplace(entered->pass_to(body));
     }
   } catch (...) {
     passing = std::current_exception();
@@ -129,9 +129,9 @@ auto with(Manager&& manager, Body&& body) {
     std::rethrow_exception(std::move(passing));
   }
   if constexpr (std::same_as<result, returned> && !std::is_void_v<returned>) {
-    return result(std::move(*made));
+    return result(std::move(*value));
   } else if constexpr (!std::is_void_v<returned>) {
-    return result(std::move(made));
+    return result(std::move(value));
   }
 }
 

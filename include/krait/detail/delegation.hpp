@@ -152,10 +152,10 @@ class item_slot {
  public:
   template <class Make>
   word fill(Make make) {
-    using made = decltype(make());
-    if constexpr (std::is_reference_v<Y> && std::is_reference_v<made> && std::is_convertible_v<made, Y> &&
-                  std::is_convertible_v<std::remove_reference_t<made>*, object*>) {
-      made&& item = make();
+    using fetched = decltype(make());
+    if constexpr (std::is_reference_v<Y> && std::is_reference_v<fetched> && std::is_convertible_v<fetched, Y> &&
+                  std::is_convertible_v<std::remove_reference_t<fetched>*, object*>) {
+      fetched&& item = make();
       object& base = item;
       return word::of(base);
     } else {
@@ -321,7 +321,7 @@ auto delegate_to_iterator(frame& self, T& iterator) -> typename return_type_of<s
   using object = std::remove_cvref_t<T>;
   using result_type = typename return_type_of<object>::type;
   check_stack(self);
-  const delegation_scope scope(self, foreign_delegate);
+  const delegation_scope scope(self, frameless_delegate);
   item_slot<Yield> slot;
   std::conditional_t<std::is_void_v<result_type>, char, std::optional<result_type>> result{};
   word item;
@@ -409,7 +409,7 @@ void delegate_to_range(frame& self, Range&& range) {
       "yield.from: a range takes only None, which this generator's Send cannot say: yield its items "
       "one by one, or make Send a std::optional");
   check_stack(self);
-  const delegation_scope scope(self, foreign_delegate);
+  const delegation_scope scope(self, frameless_delegate);
   constexpr bool given_away = !std::is_reference_v<Range> && owns_elements<Range>;
   for (auto&& element : range) {
     item_slot<Yield> slot;

@@ -55,7 +55,13 @@ class lazy_slot {
       slot_.emplace(fetch());
     }
   }
-  void clear() noexcept { slot_ = slot_type(); }
+  void clear() noexcept {
+    if constexpr (std::is_reference_v<Item>) {
+      slot_ = nullptr;
+    } else {
+      slot_.reset();
+    }
+  }
 
   auto& operator*() noexcept { return *slot_; }
   explicit operator bool() const noexcept { return static_cast<bool>(slot_); }

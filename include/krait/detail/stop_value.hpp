@@ -77,19 +77,19 @@ struct stop_value {
 
   template <class To, class Pass>
   static std::optional<To> converted(auto& stop, Pass pass) {
-    std::optional<To> made;
-    if (stop.value_address() != nullptr && !convert(stop, pass, made)) {
+    std::optional<To> converted;
+    if (stop.value_address() != nullptr && !convert(stop, pass, converted)) {
       throw_value_does_not_convert(stop.value_type(), typeid(To));
     }
-    return made;
+    return converted;
   }
 
   /// False if the value is of none of the types from which a To is made.
   template <class To, class Pass>
-  static bool convert(auto& stop, Pass pass, std::optional<To>& made) {
-    return convert_from<To>(stop, pass, made) || convert_from<std::optional<To>>(stop, pass, made) ||
-           convert_part(stop, pass, made) ||
-           (!is_optional<To> && convert_from_any(stop, pass, made, plain_types()));
+  static bool convert(auto& stop, Pass pass, std::optional<To>& converted) {
+    return convert_from<To>(stop, pass, converted) || convert_from<std::optional<To>>(stop, pass, converted) ||
+           convert_part(stop, pass, converted) ||
+           (!is_optional<To> && convert_from_any(stop, pass, converted, plain_types()));
   }
 
   /// From what an optional holds, or an alternative of a variant.
@@ -98,28 +98,28 @@ struct stop_value {
     return false;
   }
   template <class T, class Pass>
-  static bool convert_part(auto& stop, Pass pass, std::optional<std::optional<T>>& made) {
-    return convert(stop, pass, made.emplace()) || (made.reset(), false);
+  static bool convert_part(auto& stop, Pass pass, std::optional<std::optional<T>>& converted) {
+    return convert(stop, pass, converted.emplace()) || (converted.reset(), false);
   }
   template <class... T, class Pass>
-  static bool convert_part(auto& stop, Pass pass, std::optional<std::variant<T...>>& made) {
-    return (convert_from<T>(stop, pass, made) || ...);
+  static bool convert_part(auto& stop, Pass pass, std::optional<std::variant<T...>>& converted) {
+    return (convert_from<T>(stop, pass, converted) || ...);
   }
 
   template <class To, class Pass, class... From>
-  static bool convert_from_any(auto& stop, Pass pass, std::optional<To>& made, types<From...>) {
-    return (convert_from<From>(stop, pass, made) || ...);
+  static bool convert_from_any(auto& stop, Pass pass, std::optional<To>& converted, types<From...>) {
+    return (convert_from<From>(stop, pass, converted) || ...);
   }
 
   template <class From, class To, class Pass>
   static bool convert_from([[maybe_unused]] auto& stop, [[maybe_unused]] Pass pass,
-                           [[maybe_unused]] std::optional<To>& made) {
+                           [[maybe_unused]] std::optional<To>& converted) {
     using passed = decltype(pass(std::declval<From&>()));
     if constexpr (std::same_as<From, std::optional<To>> &&
                   std::is_constructible_v<std::optional<To>, passed>) {
       if (stop.value_type() == typeid(From)) {
         if (value_in<From>(stop).has_value()) {
-          made.emplace(*pass(value_in<From>(stop)));
+          converted.emplace(*pass(value_in<From>(stop)));
         }
         return true;
       }
@@ -127,7 +127,7 @@ struct stop_value {
                           std::is_convertible_v<passed, To>)&&std::is_constructible_v<To, passed> &&
                          !(std::is_pointer_v<From> && std::same_as<To, bool>)) {
       if (stop.value_type() == typeid(From) && !loses_value<To>(value_in<From>(stop))) {
-        made.emplace(pass(value_in<From>(stop)));
+        converted.emplace(pass(value_in<From>(stop)));
         return true;
       }
     }

@@ -56,7 +56,7 @@ struct rarely_used : stack_identities {
   frame* delegator = nullptr;
 
   /// Where the address stands of the frame that it delegates to: in the generator, moved in or not, which may
-  /// be given another frame meanwhile. `&foreign_delegate`: what it delegates to is no generator.
+  /// be given another frame meanwhile. `&frameless_delegate`: what it delegates to is no generator.
   frame* const* delegate = nullptr;
 
   /// What is to be raised at the `yield` (none: a new generator_exit) or, once ended, what the body raised.
@@ -145,6 +145,6 @@ struct frame : context {
 };
 
 /// Whatever is delegated to and is no generator has no frame: null.
-extern frame* const foreign_delegate;
+extern frame* const frameless_delegate;
 
 }  // namespace krait::detail

@@ -306,13 +306,13 @@ template <class Body>
 frame* owner<Handle, Return, which>::make(stack_source* source, Body&& body, const char* name) {
   using frame_with = frame_with_body<Handle, Return, std::decay_t<Body>>;
   site home(source, sizeof(frame_with), alignof(frame_with));
-  auto* const made = ::new (home.place()) frame_with(std::forward<Body>(body));
-  frame& self = made->base();
+  auto* const placed = ::new (home.place()) frame_with(std::forward<Body>(body));
+  frame& self = placed->base();
   try {
     home.settle(self, which, name, &frame_with::enter);
   } catch (...) {
-    std::destroy_at(std::addressof(made->body));
-    made->~frame_with();
+    std::destroy_at(std::addressof(placed->body));
+    placed->~frame_with();
     throw;
   }
   return &self;
