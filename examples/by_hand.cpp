@@ -113,9 +113,7 @@ krait::coroutine<message, void, int> cube(std::ostream& out, int x) {
 // Of a cube() that forgets to await Python finds out when it multiplies by a coroutine object. In C++ that
 // does not compile.
 template <class T>
-concept can_be_multiplied = requires(T x) {
-  3 * x;
-};
+concept can_be_multiplied = requires(T x) { 3 * x; };
 static_assert(!can_be_multiplied<krait::coroutine<message, void, int>>);
 
 void never_awaited(std::ostream& out) {

@@ -124,13 +124,11 @@ void throw_stop_async_iteration_escaped() {
   std::throw_with_nested(runtime_error("async generator raised StopAsyncIteration"));
 }
 
-namespace {
-
-}  // namespace
+namespace {}  // namespace
 
 void warn_operation_never_awaited(async_method method, std::string_view name) noexcept {
-  static constexpr const char* methods[] = {
-      "coroutine method 'asend' of", "coroutine method 'athrow' of", "coroutine method 'aclose' of"};
+  static constexpr const char* methods[] = {"coroutine method 'asend' of", "coroutine method 'athrow' of",
+                                            "coroutine method 'aclose' of"};
   warn_never_awaited(methods[static_cast<int>(method)], name, "coroutine method");
 }
 

@@ -74,7 +74,8 @@ class [[nodiscard]] async_generator {
   /// On a stack from `where`, as for a generator.
   template <stack_choice Stack = stack_options, detail::body_of<handle, void> Body>
   async_generator(std::allocator_arg_t, Stack&& where, Body&& body, const char* name = __builtin_FUNCTION())
-      : shared_(new shared_state(&detail::source_of(where), std::forward<Body>(body), name), shared_state::dropped) {}
+      : shared_(new shared_state(&detail::source_of(where), std::forward<Body>(body), name),
+                shared_state::dropped) {}
 
   async_generator(async_generator&&) noexcept = default;
   async_generator& operator=(async_generator&&) noexcept = default;
@@ -94,7 +95,8 @@ class [[nodiscard]] async_generator {
 
   /// The same, the pending `yield` returning `value`. Python: `g.asend(value)`.
   template <class S = Send>
-  requires(!std::is_void_v<S>) asend_type asend(std::type_identity_t<S> value) {
+    requires(!std::is_void_v<S>)
+  asend_type asend(std::type_identity_t<S> value) {
     return asend_type(first_checked(), std::move(value));
   }
 

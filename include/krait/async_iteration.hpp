@@ -88,7 +88,8 @@ class async_range {
 
    public:
     /// Of no iterable, and at its end: for views that make their iterators before they have one.
-    iterator() requires std::default_initializable<stored_type>
+    iterator()
+      requires std::default_initializable<stored_type>
     = default;
     iterator(Awaiter& co, std::remove_reference_t<Iterable>& iterable)
         : co_(&co), iterator_(begin(iterable)), due_(true) {}

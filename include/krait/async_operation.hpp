@@ -74,7 +74,8 @@ class [[nodiscard]] async_operation {
   /// body's `yield` instead of its own, if it is of that type (type_error if not); the others take only
   /// None then (runtime_error).
   template <class S = DriverSend>
-  requires(!std::is_void_v<S>) DriverYield send(std::type_identity_t<S> value) {
+    requires(!std::is_void_v<S>)
+  DriverYield send(std::type_identity_t<S> value) {
     return driven(resume(detail::is_none(value) ? nullptr : std::addressof(value)));
   }
 
@@ -146,8 +147,7 @@ class [[nodiscard]] async_operation {
 
   /// A run goes on in this very object.
   async_operation& movable() {
-    if (shared_ != nullptr && use_ == use::begun &&
-        shared_->frame().state() == generator_state::running) {
+    if (shared_ != nullptr && use_ == use::begun && shared_->frame().state() == generator_state::running) {
       detail::throw_already_executing(shared_->frame());
     }
     return *this;

@@ -25,21 +25,15 @@ concept awaits_itself = std::is_void_v<typename std::remove_cvref_t<T>::awaits_i
 /// A function by the same name as the member that asks for it hides others.
 namespace free_function {
 template <class T>
-requires requires(T&& object) {
-  await(std::forward<T>(object));
-}
+  requires requires(T&& object) { await(std::forward<T>(object)); }
 decltype(auto) call_await(T&& object) {
   return await(std::forward<T>(object));
 }
 }  // namespace free_function
 
 template <class T>
-concept has_await = requires(T&& object) {
-  std::forward<T>(object).await();
-}
-|| requires(T&& object) {
-  free_function::call_await(std::forward<T>(object));
-};
+concept has_await = requires(T&& object) { std::forward<T>(object).await(); } ||
+                    requires(T&& object) { free_function::call_await(std::forward<T>(object)); };
 
 /// What an object's `await()` gives.
 template <class T>
@@ -64,9 +58,9 @@ struct dependent_false : std::false_type {};
 /// (or a free function of that name, found by argument-dependent lookup) that gives a generator, an
 /// object with `next()`, or a range. Python: collections.abc.Awaitable.
 template <class T>
-concept awaitable = detail::is_coroutine<std::remove_cvref_t<T>> ||
-    detail::is_awaitable_generator<std::remove_cvref_t<T>> || detail::awaits_itself<T> ||
-    (detail::has_await<T>&& requires(T&& object) {
+concept awaitable =
+    detail::is_coroutine<std::remove_cvref_t<T>> || detail::is_awaitable_generator<std::remove_cvref_t<T>> ||
+    detail::awaits_itself<T> || (detail::has_await<T> && requires(T&& object) {
       requires detail::can_be_delegated_to<decltype(detail::call_await(std::forward<T>(object)))>;
     });
 
@@ -115,7 +109,8 @@ class awaiter {
           !detail::is_coroutine<std::remove_cvref_t<iterator_type>>,
           "await: the object's await() returned a coroutine: return an iterator of it, `c.await()`");
       static_assert(
-          detail::is_coroutine<std::remove_cvref_t<iterator_type>> || detail::can_be_delegated_to<iterator_type>,
+          detail::is_coroutine<std::remove_cvref_t<iterator_type>> ||
+              detail::can_be_delegated_to<iterator_type>,
           "await: the object's await() returned a non-iterator: a generator, an object with next() or a "
           "range is wanted");
       return yield_.from(detail::call_await(std::forward<T>(object)));
@@ -162,7 +157,8 @@ class awaitable_iterator {
 /// given away is kept, of an lvalue a reference. What is awaitable already is returned as it is.
 /// Python: types.coroutine, for what a function returns.
 template <class T>
-requires(awaitable<T> || detail::can_be_delegated_to<T>) decltype(auto) as_awaitable(T&& object) {
+  requires(awaitable<T> || detail::can_be_delegated_to<T>)
+decltype(auto) as_awaitable(T&& object) {
   if constexpr (awaitable<T>) {
     return static_cast<T>(std::forward<T>(object));
   } else if constexpr (detail::is_generator<T>) {

@@ -94,7 +94,8 @@ class [[nodiscard]] coroutine
   ///
   /// Throws as send(); type_error if the coroutine has not started (only None can be sent then).
   template <class S = Send>
-  requires(!std::is_void_v<S>) KRAIT_ALWAYS_INLINE Yield send(std::type_identity_t<S> value) {
+    requires(!std::is_void_v<S>)
+  KRAIT_ALWAYS_INLINE Yield send(std::type_identity_t<S> value) {
     return owner_type::yielded(this->owner_.advance_with_value(value));
   }
 
@@ -134,7 +135,8 @@ class coroutine_wrapper {
   Yield next() { return wrapped_->send(); }
   Yield send() { return wrapped_->send(); }
   template <class S = Send>
-  requires(!std::is_void_v<S>) Yield send(std::type_identity_t<S> value) {
+    requires(!std::is_void_v<S>)
+  Yield send(std::type_identity_t<S> value) {
     return wrapped_->send(std::move(value));
   }
   template <class Exception>

@@ -10,8 +10,8 @@
 #include <type_traits>
 #include <utility>
 
-#include "krait/detail/config.hpp"
 #include "krait/detail/body.hpp"
+#include "krait/detail/config.hpp"
 #include "krait/detail/forward.hpp"
 #include "krait/detail/lazy_iterator.hpp"
 #include "krait/detail/resumable.hpp"
@@ -61,8 +61,8 @@ class [[nodiscard]] generator
   /// Throws std::bad_alloc when there is no stack; value_error when `body` (with its captures) is too large
   /// for the stack it is to live on; what moving `body` throws.
   template <class Body>
-  requires detail::body_of<Body, yielder<Yield, Send>, Return> generator(
-      Body&& body, const char* name = __builtin_FUNCTION())  // NOLINT(google-explicit-constructor)
+    requires detail::body_of<Body, yielder<Yield, Send>, Return>
+  generator(Body&& body, const char* name = __builtin_FUNCTION())  // NOLINT(google-explicit-constructor)
       : base(nullptr, std::forward<Body>(body), name) {}
 
   /// On a stack from `where`: a stack_source&, which must outlive the generator, or stack_options, for a
@@ -70,8 +70,8 @@ class [[nodiscard]] generator
   ///
   /// Throws, besides, what the source throws; value_error when the options are beyond the address space.
   template <stack_choice Stack = stack_options, class Body>
-  requires detail::body_of<Body, yielder<Yield, Send>, Return> generator(
-      std::allocator_arg_t, Stack&& where, Body&& body, const char* name = __builtin_FUNCTION())
+    requires detail::body_of<Body, yielder<Yield, Send>, Return>
+  generator(std::allocator_arg_t, Stack&& where, Body&& body, const char* name = __builtin_FUNCTION())
       : base(&detail::source_of(where), std::forward<Body>(body), name) {}
 
   /// Runs the body to the next `yield` and returns what that yields. Python: `next(g)`.
@@ -85,20 +85,25 @@ class [[nodiscard]] generator
   ///
   /// Throws as next(); type_error if the generator has not started (only None can be sent then).
   template <class S = Send>
-  requires(!std::is_void_v<S>) KRAIT_ALWAYS_INLINE Yield send(std::type_identity_t<S> value) {
+    requires(!std::is_void_v<S>)
+  KRAIT_ALWAYS_INLINE Yield send(std::type_identity_t<S> value) {
     return owner_type::yielded(this->owner_.advance_with_value(value));
   }
 
   /// A loop goes on where the generator stands. The body runs when the iterator is compared or read, not
   /// before: breaking off, or `std::views::take(n)`, computes no item too many. Python: `for x in g`.
-  iterator begin() requires(!std::is_void_v<Yield> && detail::has_none<Send>) {
+  iterator begin()
+    requires(!std::is_void_v<Yield> && detail::has_none<Send>)
+  {
     return iterator(this->owner_.checked());
   }
   // clang-format off
   iterator begin() requires(!std::is_void_v<Yield> && !detail::has_none<Send>) = delete;  // a loop sends None, which this Send cannot say: send(), or a Send of std::optional
   // clang-format on
 
-  std::default_sentinel_t end() const noexcept requires(!std::is_void_v<Yield>) {
+  std::default_sentinel_t end() const noexcept
+    requires(!std::is_void_v<Yield>)
+  {
     return std::default_sentinel;
   }
 
@@ -154,19 +159,21 @@ Y next(generator<Y, S, R>& self) {
 
 /// The next item, or `fallback` at the end. Python: `next(g, fallback)`. Throws what leaves the body.
 template <class Y, class S, class R>
-requires(!std::is_void_v<Y>) Y next(generator<Y, S, R>& self, std::type_identity_t<Y> fallback) {
+  requires(!std::is_void_v<Y>)
+Y next(generator<Y, S, R>& self, std::type_identity_t<Y> fallback) {
   auto step = self.resume();
   return step.yielded() ? static_cast<Y>(*step) : static_cast<Y>(static_cast<Y&&>(fallback));
 }
 
 /// The same of a generator that is closed with that, so of values only: `next(words())`.
 template <class Y, class S, class R>
-requires(!std::is_reference_v<Y>) Y next(generator<Y, S, R>&& self) {
+  requires(!std::is_reference_v<Y>)
+Y next(generator<Y, S, R>&& self) {
   return self.next();
 }
 template <class Y, class S, class R>
-requires(!std::is_void_v<Y> && !std::is_reference_v<Y>) Y
-    next(generator<Y, S, R>&& self, std::type_identity_t<Y> fallback) {
+  requires(!std::is_void_v<Y> && !std::is_reference_v<Y>)
+Y next(generator<Y, S, R>&& self, std::type_identity_t<Y> fallback) {
   return next(self, std::move(fallback));
 }
 

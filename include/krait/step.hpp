@@ -26,10 +26,16 @@ class [[nodiscard]] step {
   /// The yielded object itself: an rvalue if the generator yields values, so that it can be moved from.
   /// Only if yielded().
   template <class Y = Yield>
-  requires(!std::is_void_v<Y>) Y && operator*() const noexcept { return static_cast<Y&&>(*yielded_); }
+    requires(!std::is_void_v<Y>)
+  Y&& operator*() const noexcept {
+    return static_cast<Y&&>(*yielded_);
+  }
 
   template <class Y = Yield>
-  requires(!std::is_void_v<Y>) yielded_type* operator->() const noexcept { return yielded_; }
+    requires(!std::is_void_v<Y>)
+  yielded_type* operator->() const noexcept {
+    return yielded_;
+  }
 
   /// What the body returned. Null if it yielded, had finished before, or returns nothing.
   const Return* result() const noexcept { return result_; }

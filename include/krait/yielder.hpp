@@ -36,13 +36,14 @@ class yielder : protected detail::frame {
   /// Throws what `throw_` and `close` raise here, and runtime_error when called on another stack than its
   /// generator's.
   template <class Y = Yield>
-  requires(!std::is_void_v<Y>) KRAIT_ALWAYS_INLINE Send operator()(std::type_identity_t<Y> value) {
+    requires(!std::is_void_v<Y>)
+  KRAIT_ALWAYS_INLINE Send operator()(std::type_identity_t<Y> value) {
     return detail::received<Send>(*this, detail::yield_word(*this, detail::word::of(value)));
   }
 
   /// Python: `yield`.
   template <class Y = Yield>
-  requires std::is_void_v<Y>
+    requires std::is_void_v<Y>
   KRAIT_ALWAYS_INLINE Send operator()() {
     return detail::received<Send>(*this, detail::yield_word(*this, detail::word::of(*this)));
   }
@@ -74,7 +75,7 @@ class yielder : protected detail::frame {
   /// Throws what leaves the object; attribute_error when a value is sent to an object without `send`;
   /// type_error if the value of the end does not convert, or there is none and return_type cannot say None.
   template <class T>
-  requires detail::next_iterator<T>
+    requires detail::next_iterator<T>
   auto from(T&& iterator) -> typename detail::return_type_of<std::remove_cvref_t<T>>::type {
     return detail::delegate_to_iterator<Yield, Send>(*this, iterator);
   }
@@ -90,8 +91,8 @@ class yielder : protected detail::frame {
 
   /// Yields every element of a range.
   template <std::ranges::input_range Range>
-  requires(!detail::is_generator<std::remove_cvref_t<Range>> &&
-           !detail::next_iterator<Range>) void from(Range&& range) {
+    requires(!detail::is_generator<std::remove_cvref_t<Range>> && !detail::next_iterator<Range>)
+  void from(Range&& range) {
     detail::delegate_to_range<Yield, Send>(*this, std::forward<Range>(range));
   }
 

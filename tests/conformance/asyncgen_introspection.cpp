@@ -57,12 +57,12 @@ struct await_is_no_function {
 };
 
 template <class T>
-concept speaks_coroutine_protocol = krait::awaitable<T&> &&
-    requires(T object, std::optional<int> value, std::exception_ptr exception) {
-  object.send(value);
-  object.throw_(exception);
-  object.close();
-};
+concept speaks_coroutine_protocol =
+    krait::awaitable<T&> && requires(T object, std::optional<int> value, std::exception_ptr exception) {
+      object.send(value);
+      object.throw_(exception);
+      object.close();
+    };
 struct coroutine_by_hand : with_await {
   int send(std::optional<int>) { return 0; }
   int throw_(std::exception_ptr) { return 0; }
@@ -92,12 +92,13 @@ struct aiter_of_nothing {
 };
 
 template <class T>
-concept speaks_async_generator_protocol = krait::async_iterable<T> && krait::async_iterator<T> &&
+concept speaks_async_generator_protocol =
+    krait::async_iterable<T> && krait::async_iterator<T> &&
     requires(T object, std::optional<int> value, std::exception_ptr exception) {
-  { object.asend(value) } -> krait::awaitable;
-  { object.athrow(exception) } -> krait::awaitable;
-  { object.aclose() } -> krait::awaitable;
-};
+      { object.asend(value) } -> krait::awaitable;
+      { object.athrow(exception) } -> krait::awaitable;
+      { object.aclose() } -> krait::awaitable;
+    };
 
 /// Gives back what it is sent.
 struct echoing {

@@ -99,17 +99,14 @@ std::exception_ptr division_by_zero() {
 }
 
 template <class Manager>
-concept can_be_entered = requires(exit_stack& stack, Manager manager) {
-  stack.enter_context(manager);
-};
+concept can_be_entered = requires(exit_stack& stack, Manager manager) { stack.enter_context(manager); };
 template <class Manager>
 concept can_be_entered_async = requires(exit_stack& stack, Manager manager, krait::awaiter<void, void>& co) {
   stack.enter_context(awaited(co, manager));
 };
 template <class... Arguments>
-concept can_be_registered = requires(exit_stack& stack, Arguments... arguments) {
-  stack.callback(arguments...);
-};
+concept can_be_registered =
+    requires(exit_stack& stack, Arguments... arguments) { stack.callback(arguments...); };
 
 struct lacks_aenter {
   krait::coroutine<void> aexit(const std::exception_ptr&) {

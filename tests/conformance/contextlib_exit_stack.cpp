@@ -72,13 +72,10 @@ std::exception_ptr division_by_zero() {
 }
 
 template <class Manager>
-concept can_be_entered = requires(exit_stack& stack, Manager manager) {
-  stack.enter_context(manager);
-};
+concept can_be_entered = requires(exit_stack& stack, Manager manager) { stack.enter_context(manager); };
 template <class... Arguments>
-concept can_be_registered = requires(exit_stack& stack, Arguments... arguments) {
-  stack.callback(arguments...);
-};
+concept can_be_registered =
+    requires(exit_stack& stack, Arguments... arguments) { stack.callback(arguments...); };
 
 }  // namespace
 

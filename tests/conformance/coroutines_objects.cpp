@@ -38,14 +38,10 @@ using support::text_of;
 
 /// Can a generator with this yielder delegate to it?
 template <class T, class Yielder>
-concept delegable = requires(Yielder& yield, T&& object) {
-  yield.from(std::forward<T>(object));
-};
+concept delegable = requires(Yielder& yield, T&& object) { yield.from(std::forward<T>(object)); };
 
 template <class T>
-concept iterator_by_next = requires(T& object) {
-  object.next();
-};
+concept iterator_by_next = requires(T& object) { object.next(); };
 
 using nothing = coroutine<int>;
 

@@ -36,9 +36,7 @@ using none = std::monostate;
 using maybe = std::optional<int>;
 
 template <class T>
-concept markable = requires(T&& object) {
-  as_awaitable(std::forward<T>(object));
-};
+concept markable = requires(T&& object) { as_awaitable(std::forward<T>(object)); };
 
 /// An iterator with all of the protocol, which notes its calls.
 struct mock {

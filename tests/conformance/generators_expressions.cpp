@@ -135,9 +135,7 @@ class counting_iterable {
 };
 
 template <class Source>
-concept iterable = requires(krait::yielder<int>& yield, Source source) {
-  yield.from(source);
-};
+concept iterable = requires(krait::yielder<int>& yield, Source source) { yield.from(source); };
 
 template <class Generator>
 concept has_running = requires(const Generator& g) {
@@ -181,8 +179,7 @@ TEST_CASE("genexps::conditional_loop") {
 }
 
 TEST_CASE("genexps::nesting") {
-  auto g = nested_genexpr(
-      range(3), [](int) { return range(4); }, make_pair);
+  auto g = nested_genexpr(range(3), [](int) { return range(4); }, make_pair);
   CHECK(list(g) == three_by_four);
 }
 
@@ -246,8 +243,7 @@ TEST_CASE("genexps::defining_function_out_of_scope") {
   CHECK(list(squares(10)) == ten_squares);
 
   const auto inner_uses_argument = [](int n) {
-    return nested_genexpr(
-        range(3), [n](int) { return range(n); }, make_pair);
+    return nested_genexpr(range(3), [n](int) { return range(n); }, make_pair);
   };
   CHECK(list(inner_uses_argument(4)) == three_by_four);
 
@@ -255,8 +251,7 @@ TEST_CASE("genexps::defining_function_out_of_scope") {
     return nested_genexpr(
         range(3),
         [n](int) {
-          return genexpr(
-              range(4), [](int j) { return j; }, [n](int j) { return 0 <= j && j < n; });
+          return genexpr(range(4), [](int j) { return j; }, [n](int j) { return 0 <= j && j < n; });
         },
         make_pair);
   };
@@ -291,8 +286,7 @@ TEST_CASE("genexps::iterability_check") {
 
 TEST_CASE("genexps::late_binding_inner") {
   int x = 5;
-  auto g = nested_genexpr(
-      range(3), [&](int) { return range(x); }, make_pair);
+  auto g = nested_genexpr(range(3), [&](int) { return range(x); }, make_pair);
   x = 4;
   CHECK(list(g) == three_by_four);
 }

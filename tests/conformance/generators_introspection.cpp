@@ -65,9 +65,7 @@ std::string dumped(const std::string& repr) {
 }
 
 template <class Generator, class Name>
-concept can_be_named = requires(Generator& g, Name name) {
-  g.set_name(name);
-};
+concept can_be_named = requires(Generator& g, Name name) { g.set_name(name); };
 
 template <class Generator>
 concept has_generator_members = requires(Generator& g, const Generator& constant, std::exception_ptr error) {
@@ -81,9 +79,7 @@ concept has_generator_members = requires(Generator& g, const Generator& constant
 };
 
 template <class Generator>
-concept running_can_be_set = requires(Generator& g) {
-  g.running() = true;
-};
+concept running_can_be_set = requires(Generator& g) { g.running() = true; };
 
 }  // namespace
 

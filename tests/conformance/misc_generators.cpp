@@ -85,9 +85,8 @@ concept speaks_protocol = requires(T& g, std::exception_ptr exception) {
 };
 
 template <class T>
-concept can_be_delegated_to = requires(krait::yielder<optional_int, optional_int>& yield, T& object) {
-  yield.from(object);
-};
+concept can_be_delegated_to =
+    requires(krait::yielder<optional_int, optional_int>& yield, T& object) { yield.from(object); };
 
 struct without_send {
   optional_int next() { return {}; }

@@ -61,9 +61,7 @@ std::vector<std::remove_cvref_t<Item>> list(generator<Item>& items) {
 }
 
 template <class Iterator>
-concept has_iterator_category = requires {
-  typename std::iterator_traits<Iterator>::iterator_category;
-};
+concept has_iterator_category = requires { typename std::iterator_traits<Iterator>::iterator_category; };
 
 }  // namespace
 
@@ -219,7 +217,9 @@ TEST_CASE("std_generator: a generator that is moved goes on, and iterators with 
 TEST_CASE(
     "std_generator: what was moved from can be destroyed or assigned; here anything else is value_error") {
   auto g = numbers(3);
-  { const auto taken = std::move(g); }
+  {
+    const auto taken = std::move(g);
+  }
   CHECK(text_of(raised_by([&] { g.begin(); })) == "krait::value_error: generator was moved from");
   g = numbers(1);
   CHECK(list(g) == std::vector{1});

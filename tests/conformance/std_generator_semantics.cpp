@@ -260,10 +260,7 @@ TEST_CASE("std_generator: an exception passes every level of nesting, innermost 
     generator<int> b = level("b", &c);
     generator<int> a = level("a", &b);
     std::vector<int> items;
-    CHECK_THROWS_WITH_AS(
-        for (const int item
-             : a) { items.push_back(item); },
-        "inner", nested_error);
+    CHECK_THROWS_WITH_AS(for (const int item : a) { items.push_back(item); }, "inner", nested_error);
     CHECK(items == std::vector{1, 1, 1});
     CHECK(log.text() == "c sees inner, end of c, b sees inner, end of b, a sees inner, end of a");
   };

@@ -18,7 +18,8 @@ struct by_hand {
     using return_type = typename Generator::return_type;
     auto next() { return inner.next(); }
     template <class Value>
-    requires(!std::is_void_v<typename Generator::send_type>) auto send(Value value) {
+      requires(!std::is_void_v<typename Generator::send_type>)
+    auto send(Value value) {
       return inner.send(std::move(value));
     }
     auto throw_(std::exception_ptr exception) { return inner.throw_(std::move(exception)); }

@@ -366,8 +366,7 @@ TEST_CASE("yield_from::test_delegating_generators_claim_to_be_running") {
     numbers g = one();
     g1 = &g;
     std::vector<int> res{g.next()};
-    CHECK_THROWS_AS(
-        for (;;) { res.push_back(g.send(42)); }, krait::stop_iteration<>);
+    CHECK_THROWS_AS(for (;;) { res.push_back(g.send(42)); }, krait::stop_iteration<>);
     CHECK(res == zero_to_three);
   });
 }
@@ -396,8 +395,7 @@ TEST_CASE("yield_from::test_delegating_generators_claim_to_be_running_with_throw
     };
     g1 = &one;
     std::vector<int> res{one.next()};
-    CHECK_THROWS_AS(
-        for (;;) { res.push_back(one.throw_(my_error())); }, krait::stop_iteration<>);
+    CHECK_THROWS_AS(for (;;) { res.push_back(one.throw_(my_error())); }, krait::stop_iteration<>);
     CHECK(res == zero_to_three);
   });
 }

@@ -38,7 +38,7 @@ using async_manager_generator = krait::async_generator<value, void, value, value
 
 template <class T>
 concept operation_object = std::same_as<T, asend_operation> || std::same_as<T, athrow_operation> ||
-    std::same_as<T, aclose_operation>;
+                           std::same_as<T, aclose_operation>;
 
 /// What a slot may hold.
 struct object {

@@ -173,7 +173,9 @@ void report(balance& all) {
   const krait::unraisable_hook before =
       krait::set_unraisable_hook([&all](const krait::unraisable&) { ++all.reports; });
   const probes::at_exit restore([&before] { krait::set_unraisable_hook(before); });
-  { unruly(all, false).next(); }
+  {
+    unruly(all, false).next();
+  }
   {
     auto g = unruly(all, true);
     g.next();

@@ -56,7 +56,9 @@ TEST_CASE("after fork(), parent and child go on with their own copies of a suspe
     CHECK(probes::in_child([&] {
             const bool same = g.next() == 3 && outer.next() == 3 && handling.next() == "kept";
             g.close();
-            { const auto gone = std::move(outer); }
+            {
+              const auto gone = std::move(outer);
+            }
             std::vector<krait::generator<int>> more;
             for (int i = 0; i < 200; ++i) {
               more.push_back(count_up(objects));

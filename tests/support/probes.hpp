@@ -59,12 +59,8 @@ inline bool on_valgrind() {
 /// While alive, valgrind says nothing of what it sees on this thread.
 struct valgrind_silenced {
 #if defined(VALGRIND_DISABLE_ERROR_REPORTING)
-  valgrind_silenced() {
-    VALGRIND_DISABLE_ERROR_REPORTING;
-  }
-  ~valgrind_silenced() {
-    VALGRIND_ENABLE_ERROR_REPORTING;
-  }
+  valgrind_silenced() { VALGRIND_DISABLE_ERROR_REPORTING; }
+  ~valgrind_silenced() { VALGRIND_ENABLE_ERROR_REPORTING; }
 #else
   valgrind_silenced() {}
 #endif

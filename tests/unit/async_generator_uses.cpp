@@ -104,10 +104,16 @@ TEST_CASE("any operation is the first one for hooks") {
   journal ends;
   const driver::warnings warnings;
   const driver::hooked hooked({[&](async_generator_object&) { log("begins"); }, nullptr});
-  { static_cast<void>(counting(ends)); }
+  {
+    static_cast<void>(counting(ends));
+  }
   CHECK(log.text().empty());
-  { static_cast<void>(counting(ends).aclose()); }
-  { static_cast<void>(counting(ends).athrow(key_error())); }
+  {
+    static_cast<void>(counting(ends).aclose());
+  }
+  {
+    static_cast<void>(counting(ends).athrow(key_error()));
+  }
   CHECK(log.text() == "begins, begins");
 }
 
@@ -154,7 +160,9 @@ TEST_CASE("the finalizer is given what is dropped before its end, and only that 
                                                  },
                                                  "waiting"};
     CHECK(g.anext().next() == "a");
-    { const auto dropped = std::move(g); }
+    {
+      const auto dropped = std::move(g);
+    }
     CHECK(log.text() == "given waiting, end");
   }
   SUBCASE("not what was never iterated") {
@@ -175,7 +183,9 @@ TEST_CASE("the finalizer is given what is dropped before its end, and only that 
     }
     async_generator<int> raised = started(counting(log));
     CHECK_THROWS_AS(raised.athrow(key_error()).next(), key_error);
-    { const auto dropped = std::move(raised); }
+    {
+      const auto dropped = std::move(raised);
+    }
     CHECK(log.text() == "end, end, end");
   }
   SUBCASE("not what has ignored an aclose") {
@@ -189,7 +199,9 @@ TEST_CASE("the finalizer is given what is dropped before its end, and only that 
       }
     }));
     CHECK_THROWS_AS(g.aclose().next(), krait::runtime_error);
-    { const auto dropped = std::move(g); }
+    {
+      const auto dropped = std::move(g);
+    }
     CHECK(log.text() == "end");
     CHECK(unraisables.count() == 0);
   }
@@ -976,7 +988,9 @@ TEST_CASE("a decorated function's result, and the manager of each of its calls")
     CHECK_THROWS_WITH_AS(co.await(call), "cannot reuse already awaited coroutine", krait::runtime_error);
   });
   const driver::warnings warnings;
-  { const auto forgotten = decorated(7, 8); }
+  {
+    const auto forgotten = decorated(7, 8);
+  }
   CHECK(warnings.text().ends_with("' was never awaited"));
   CHECK(log.text() == "enter 1, exit 1, enter 1, exit 1, enter 1, exit 1");
 }

@@ -166,7 +166,9 @@ TEST_CASE("a dropped operation drops the generator with it") {
   }
   log.clear();
   const driver::warnings warnings;
-  { auto operation = started(counting(log)).aclose(); }
+  {
+    auto operation = started(counting(log)).aclose();
+  }
   CHECK(log.text() == "end");
   CHECK(warnings.text() == "coroutine method 'aclose' of 'counting' was never awaited");
 }
@@ -262,14 +264,10 @@ TEST_CASE("a second operation is refused while one is in flight, however it is d
     CHECK(g.done());
   };
   const auto each_way = [&](auto make, const char* running, const char* used) {
-    refused(
-        make, [](auto& operation) { operation.next(); }, running, used);
-    refused(
-        make, [](auto& operation) { operation.send(5); }, running, used);
-    refused(
-        make, [](auto& operation) { operation.throw_(key_error()); }, running, used);
-    refused(
-        make, [](auto& operation) { operation.close(); }, running, used);
+    refused(make, [](auto& operation) { operation.next(); }, running, used);
+    refused(make, [](auto& operation) { operation.send(5); }, running, used);
+    refused(make, [](auto& operation) { operation.throw_(key_error()); }, running, used);
+    refused(make, [](auto& operation) { operation.close(); }, running, used);
   };
   each_way([](auto& g) { return g.anext(); }, anext_running, used_asend);
   each_way([](auto& g) { return g.asend(1); }, anext_running, used_asend);
@@ -698,7 +696,9 @@ TEST_CASE("dropped in flight, an operation leaves the generator running, until t
       const at_end end(log, "end");
       co.await(waiting("a"));
     };
-    { CHECK(g.anext().next() == "a"); }
+    {
+      CHECK(g.anext().next() == "a");
+    }
     CHECK(g.running());
     CHECK(told([&] { return g.anext().next(); }) == anext_running);
     CHECK(told([&] { g.aclose().next(); }) == aclose_running);

@@ -149,7 +149,9 @@ TEST_CASE("what enter() returned lives until the manager has exited, whatever it
     CHECK(log.text() == "inside, exit, gone");
   }
   SUBCASE("entered") {
-    { (*entered(manager{log})).log("inside"); }
+    {
+      (*entered(manager{log})).log("inside");
+    }
     CHECK(log.text() == "inside, exit, gone");
   }
 }

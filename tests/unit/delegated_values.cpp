@@ -81,7 +81,8 @@ std::string refused(const Value& value) {
 template <class T>
 struct constrained {
   int next() { return 1; }
-  int send(int) requires std::is_void_v<T>;
+  int send(int)
+    requires std::is_void_v<T>;
 };
 
 struct named {

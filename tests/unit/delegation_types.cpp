@@ -149,7 +149,8 @@ bool possible(const chain& whole, std::index_sequence<n...>) {
     return std::array<bool, width>{delegates<outer, inner>...};
   };
   static constexpr std::array<std::array<bool, width>, width> joins = {
-      row.template operator()<n>(std::make_index_sequence<width>())...};
+    row.template operator()<n>(std::make_index_sequence<width>())...
+  };
   bool must_say_none = false;
   for (std::size_t level = 0; level + 1 < whole.kinds.size(); ++level) {
     must_say_none = must_say_none || (whole.started >> level & 1) != 0;

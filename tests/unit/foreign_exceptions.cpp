@@ -87,7 +87,9 @@ TEST_CASE("a foreign exception in answer to throw_() and close()") {
   CHECK(text_of(raised_by([&] { thrown_into.throw_(std::logic_error("x")); })) == raised);
   CHECK(text_of(raised_by([&] { static_cast<void>(closed.close()); })) == raised);
   const probes::unraisables reports;
-  { const text_generator dropped = make(); }
+  {
+    const text_generator dropped = make();
+  }
   CHECK(reports.count() == 1);
   CHECK(alive == 0);
 }

@@ -78,7 +78,9 @@ TEST_CASE("a destructor that is noexcept(false) may yield, and be closed there")
     ~waiting() noexcept(false) { yield(2); }
   };
   krait::generator<int> g = [](auto& yield) {
-    { const waiting last{yield}; }
+    {
+      const waiting last{yield};
+    }
     yield(3);
   };
   CHECK(g.next() == 2);

@@ -27,7 +27,7 @@ using numbers = std::vector<int>;
 
 template <class G, class Reference, class Value>
 constexpr bool is_input_view_of =
-    std::ranges::input_range<G>&& std::ranges::view<G>&& std::input_iterator<std::ranges::iterator_t<G>> &&
+    std::ranges::input_range<G> && std::ranges::view<G> && std::input_iterator<std::ranges::iterator_t<G>> &&
     !std::ranges::forward_range<G> &&
     std::sentinel_for<std::default_sentinel_t, std::ranges::iterator_t<G>> &&
     std::is_same_v<std::ranges::range_reference_t<G>, Reference> &&
@@ -84,9 +84,7 @@ int operator|(Range&& range, sum_of) {
 }
 
 template <class Range, class Adaptor>
-concept pipes = requires(Range&& range, Adaptor adaptor) {
-  static_cast<Range&&>(range) | adaptor;
-};
+concept pipes = requires(Range&& range, Adaptor adaptor) { static_cast<Range&&>(range) | adaptor; };
 
 generator<int> up_to(int end) {
   return [end](auto& yield) {

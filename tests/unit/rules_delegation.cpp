@@ -144,9 +144,7 @@ generator_of_all noting_outer(journal& log, Inner& inner) {
 }
 
 template <class T>
-concept can_be_delegated_to = requires(krait::yielder<int>& yield, T object) {
-  yield.from(object);
-};
+concept can_be_delegated_to = requires(krait::yielder<int>& yield, T object) { yield.from(object); };
 
 }  // namespace
 
@@ -921,7 +919,9 @@ TEST_CASE_TEMPLATE("R35: a chain unwinds from the inside outwards", How, given, 
     CHECK(log.text() == "exit 1, finally 1, exit 2, finally 2, exit 3, finally 3");
   }
   SUBCASE("destruction") {
-    { const generator<int> dropped = std::move(outer); }
+    {
+      const generator<int> dropped = std::move(outer);
+    }
     CHECK(log.text() == "exit 1, finally 1, exit 2, finally 2, exit 3, finally 3");
   }
   SUBCASE("return") {

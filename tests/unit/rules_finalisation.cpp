@@ -90,7 +90,9 @@ std::string stderr_of(Function function) {
 TEST_CASE("R61: destroying a created or closed generator runs nothing and reports nothing") {
   const unraisables reports;
   journal log;
-  { const generator<int> created = noting(log, "created"); }
+  {
+    const generator<int> created = noting(log, "created");
+  }
   CHECK(log.text() == "");
   {
     generator<int> closed = noting(log, "closed");

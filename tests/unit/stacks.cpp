@@ -1052,7 +1052,9 @@ TEST_CASE("generators may be destroyed and made by the destructors of thread_loc
       early.ended = &ended;
       early.generators.push_back(noting_its_end(ended));
       places.insert(place_of(early.generators.back()));
-      { generator<const void*> unrelated = placed(); }
+      {
+        generator<const void*> unrelated = placed();
+      }
       late.ended = &ended;
       for (int n = 0; n < 5; ++n) {
         late.generators.push_back(noting_its_end(ended));

@@ -54,9 +54,7 @@ template <class Generator, class Body>
 constexpr bool takes = std::is_constructible_v<Generator, Body>;
 
 template <class Generator>
-concept takes_next = requires(Generator&& g) {
-  krait::next(static_cast<Generator&&>(g));
-};
+concept takes_next = requires(Generator&& g) { krait::next(static_cast<Generator&&>(g)); };
 
 struct returns_text {
   std::string operator()(yielder<int>&) { return ""; }

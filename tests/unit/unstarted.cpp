@@ -139,7 +139,9 @@ TEST_CASE("a pipeline that never started costs no stack to drop, however many st
   constexpr int stages =
       5000;  // each would take a hundred bytes and more of the dropper's stack, which has 64 KiB
   generator<int> dropper = [](auto& yield) {
-    { const generator<int> dropped = pipeline(stages); }
+    {
+      const generator<int> dropped = pipeline(stages);
+    }
     yield(1);
     pipeline(stages).close();
     yield(2);

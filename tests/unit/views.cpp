@@ -49,9 +49,7 @@ template <class Range>
 }
 
 template <class Range, class Adaptor>
-concept pipes = requires(Range&& range, Adaptor adaptor) {
-  static_cast<Range&&>(range) | adaptor;
-};
+concept pipes = requires(Range&& range, Adaptor adaptor) { static_cast<Range&&>(range) | adaptor; };
 
 }  // namespace
 

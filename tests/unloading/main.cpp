@@ -270,9 +270,8 @@ int main() {
   check("only the second", 7, [] { return host_is_reached({1}); });
   check("only the last", 7, [] { return host_is_reached({2}); });
   if (!RUNNING_ON_VALGRIND) {  // which goes on using a signal stack that has been taken away
-    check("unloaded first in, first out: the host's handler is reached", 7, [] {
-      return host_is_reached({0, 1, 2});
-    });
+    check("unloaded first in, first out: the host's handler is reached", 7,
+          [] { return host_is_reached({0, 1, 2}); });
     check("only the first", 7, [] { return host_is_reached({0}); });
   }
   check("a hundred at once", 0, a_hundred_at_once);

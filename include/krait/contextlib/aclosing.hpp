@@ -14,9 +14,9 @@ namespace krait {
 /// Awaits `aclose()` of an object at the end, however the block was left: for an async_generator that
 /// is not iterated to its end. Python: contextlib.aclosing.
 template <class T>
-requires requires(std::remove_reference_t<T>& object) {
-  { object.aclose() } -> awaitable;
-}
+  requires requires(std::remove_reference_t<T>& object) {
+    { object.aclose() } -> awaitable;
+  }
 class [[nodiscard]] aclosing {
  public:
   explicit aclosing(std::type_identity_t<T> object) : object_(std::forward<T>(object)) {}

@@ -20,12 +20,12 @@ class decorated {
       : make_manager_(std::move(make_manager)), function_(std::move(function)) {}
 
   template <class... Arguments>
-  requires std::invocable<Function&, Arguments...>
+    requires std::invocable<Function&, Arguments...>
   auto operator()(Arguments&&... arguments) {
     return call(make_manager_, function_, std::forward<Arguments>(arguments)...);
   }
   template <class... Arguments>
-  requires std::invocable<const MakeManager&> && std::invocable<const Function&, Arguments...>
+    requires std::invocable<const MakeManager&> && std::invocable<const Function&, Arguments...>
   auto operator()(Arguments&&... arguments) const {
     return call(make_manager_, function_, std::forward<Arguments>(arguments)...);
   }

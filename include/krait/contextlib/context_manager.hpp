@@ -19,25 +19,23 @@ namespace krait {
 template <class T>
 concept has_exit = requires(std::remove_reference_t<T>& manager, std::exception_ptr exception) {
   requires std::is_void_v<decltype(manager.exit(exception))> ||
-      std::same_as<decltype(manager.exit(exception)), bool>;
+               std::same_as<decltype(manager.exit(exception)), bool>;
 };
 
 /// Has `exit`, and `enter()`, which returns what the block is to work with. Python:
 /// contextlib.AbstractContextManager.
 template <class T>
-concept context_manager = has_exit<T> && requires(std::remove_reference_t<T>& manager) {
-  manager.enter();
-};
+concept context_manager = has_exit<T> && requires(std::remove_reference_t<T>& manager) { manager.enter(); };
 
 namespace detail {
 
 /// For an error's text.
 template <class T>
 concept asynchronous_only =
-    !context_manager<T> && requires(std::remove_reference_t<T> & manager, std::exception_ptr exception) {
-  manager.aenter();
-  manager.aexit(exception);
-};
+    !context_manager<T> && requires(std::remove_reference_t<T>& manager, std::exception_ptr exception) {
+      manager.aenter();
+      manager.aexit(exception);
+    };
 
 template <class Manager>
 using entered_type = decltype(std::declval<std::remove_reference_t<Manager>&>().enter());

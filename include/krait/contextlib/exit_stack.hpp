@@ -65,14 +65,15 @@ class [[nodiscard]] exit_stack {
 
   /// Will call `function` as the exit of a manager.
   template <std::invocable<std::exception_ptr> Function>
-  requires(!has_exit<Function>) void push(Function&& function) {
+    requires(!has_exit<Function>)
+  void push(Function&& function) {
     push(function_exit<std::decay_t<Function>>{std::forward<Function>(function)});
   }
 
   /// Will call `function(arguments...)`, which swallows nothing.
   template <class Function, class... Arguments>
-  requires std::invocable < std::decay_t<Function>
-  &, std::decay_t<Arguments>&... > void callback(Function&& function, Arguments&&... arguments) {
+    requires std::invocable<std::decay_t<Function>&, std::decay_t<Arguments>&...>
+  void callback(Function&& function, Arguments&&... arguments) {
     push([function = std::decay_t<Function>(std::forward<Function>(function)),
           arguments = std::tuple<std::decay_t<Arguments>...>(std::forward<Arguments>(arguments)...)](
              const std::exception_ptr&) mutable { static_cast<void>(std::apply(function, arguments)); });

@@ -14,9 +14,7 @@ namespace krait {
 
 /// Calls `close()` of an object at the end. Python: contextlib.closing.
 template <class T>
-requires requires(std::remove_reference_t<T>& object) {
-  object.close();
-}
+  requires requires(std::remove_reference_t<T>& object) { object.close(); }
 class [[nodiscard]] closing {
  public:
   explicit closing(std::type_identity_t<T> object) : object_(std::forward<T>(object)) {}
@@ -78,7 +76,7 @@ class [[nodiscard]] nullcontext<void> {
   }
 };
 
-nullcontext()->nullcontext<void>;
+nullcontext() -> nullcontext<void>;
 template <class T>
 nullcontext(T&&) -> nullcontext<T>;
 

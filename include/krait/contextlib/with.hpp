@@ -177,8 +177,16 @@ class [[nodiscard]] entered {
   ~entered() noexcept(false) { detail::exit_from_destructor(manager_, passing_); }
 
   /// What `enter` returned.
-  auto& operator*() noexcept requires has_value { return *value_; }
-  auto* operator->() noexcept requires has_value { return std::addressof(**this); }
+  auto& operator*() noexcept
+    requires has_value
+  {
+    return *value_;
+  }
+  auto* operator->() noexcept
+    requires has_value
+  {
+    return std::addressof(**this);
+  }
 
  private:
   int passing_ = std::uncaught_exceptions();

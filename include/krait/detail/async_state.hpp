@@ -75,12 +75,16 @@ class async_yielder : public awaiter<DriverYield, DriverSend> {
   /// Suspends the generator; `value` is what the operation that resumed it evaluates to. Returns what
   /// the next one sends. Throws what athrow() and aclose() raise here. Python: `yield value`.
   template <class Y = Yield>
-  requires(!std::is_void_v<Y>) Send operator()(std::type_identity_t<Y> value) {
+    requires(!std::is_void_v<Y>)
+  Send operator()(std::type_identity_t<Y> value) {
     return suspend(detail::word::of(value));
   }
 
   template <class Y = Yield>
-  requires std::is_void_v<Y> Send operator()() { return suspend(detail::word::of(*this)); }
+    requires std::is_void_v<Y>
+  Send operator()() {
+    return suspend(detail::word::of(*this));
+  }
 
  private:
   Send suspend(detail::word item) {

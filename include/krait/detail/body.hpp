@@ -17,12 +17,11 @@ using body_result = decltype(std::declval<std::decay_t<Body>&>()(std::declval<Yi
 /// A callable that can be the body of a generator. That it can be called is asked first: to ask whether just
 /// any type can be copied or moved may lead back to the question whether a generator can be made from it.
 template <class Body, class Yielder, class Return>
-concept body_of = !is_generator<std::remove_cvref_t<Body>> && requires {
-  typename body_result<Body, Yielder>;
-}
-&&(std::is_void_v<Return> ? std::is_void_v<body_result<Body, Yielder>>
-                          : std::convertible_to<body_result<Body, Yielder>,
-                                                Return>)&&std::constructible_from<std::decay_t<Body>, Body>;
+concept body_of =
+    !is_generator<std::remove_cvref_t<Body>> && requires { typename body_result<Body, Yielder>; } &&
+    (std::is_void_v<Return> ? std::is_void_v<body_result<Body, Yielder>>
+                            : std::convertible_to<body_result<Body, Yielder>, Return>) &&
+    std::constructible_from<std::decay_t<Body>, Body>;
 
 /// What the body of a Handle would be if its parameter were no reference: is given a copy.
 template <class Handle>
@@ -32,13 +31,10 @@ struct passed_by_value : Handle {
 };
 
 template <class Body>
-concept takes_nothing = requires(std::decay_t<Body>& body) {
-  body();
-};
+concept takes_nothing = requires(std::decay_t<Body>& body) { body(); };
 template <class Body, class Handle>
-concept takes_by_value = requires(std::decay_t<Body>& body, passed_by_value<Handle>& handle) {
-  body(handle);
-};
+concept takes_by_value =
+    requires(std::decay_t<Body>& body, passed_by_value<Handle>& handle) { body(handle); };
 
 /// Was surely meant to be a body, and is none.
 ///

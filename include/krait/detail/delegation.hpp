@@ -31,24 +31,20 @@ namespace krait::detail {
 /// Duck typing, as PEP 380 has it: anything with a `next()`. It ends by throwing stop_iteration; with a
 /// member `return_type`, the value of a stop_iteration<return_type> is what the delegation evaluates to.
 template <class T>
-concept next_iterator = !is_generator<std::remove_cvref_t<T>> && requires(T & object) {
-  object.next();
-};
+concept next_iterator = !is_generator<std::remove_cvref_t<T>> && requires(T& object) { object.next(); };
 
 template <class T>
 struct return_type_of : std::type_identity<void> {};
 template <class T>
-requires requires {
-  typename T::return_type;
-}
+  requires requires { typename T::return_type; }
 struct return_type_of<T> : std::type_identity<typename T::return_type> {};
 
 /// Can a delegate's items and a delegator's sends be passed by address, as they are? It has to hold between
 /// any two frames of a chain, as what is sent to the root goes to the leaf: so below a frame that is sent
 /// nothing there are only such.
 template <class Y, class S, class DelegateY, class DelegateS>
-concept passes_through = std::same_as<Y, DelegateY> &&
-    (std::is_void_v<DelegateS> || std::same_as<S, DelegateS>);
+concept passes_through =
+    std::same_as<Y, DelegateY> && (std::is_void_v<DelegateS> || std::same_as<S, DelegateS>);
 
 /// Does what an optional holds convert, though the optional does not?
 template <class S, class To>
@@ -59,9 +55,9 @@ inline constexpr bool holds_convertible<std::optional<T>, To> =
 
 /// Can what is sent to a delegator be sent on?
 template <class S, class DelegateS>
-concept can_send_on = std::is_void_v<DelegateS> ||(std::is_void_v<S>&& has_none<DelegateS>) ||
-                      (!std::is_void_v<S> &&
-                       (std::convertible_to<S, DelegateS> || holds_convertible<S, DelegateS>));
+concept can_send_on =
+    std::is_void_v<DelegateS> || (std::is_void_v<S> && has_none<DelegateS>) ||
+    (!std::is_void_v<S> && (std::convertible_to<S, DelegateS> || holds_convertible<S, DelegateS>));
 
 /// What is sent on of what was sent and is not None.
 template <class DelegateS, class S>
@@ -85,13 +81,9 @@ auto& part_sent(S& sent) {
 
 /// Has T such a member, whatever it takes? (Not asked of templates and overloads.)
 template <class T>
-concept has_member_send = requires {
-  &T::send;
-};
+concept has_member_send = requires { &T::send; };
 template <class T>
-concept has_member_throw = requires {
-  &T::throw_;
-};
+concept has_member_throw = requires { &T::throw_; };
 
 /// Can a delegate's items be yielded on?
 template <class Y, class DelegateY>
@@ -153,7 +145,8 @@ class item_slot {
   template <class Make>
   word fill(Make make) {
     using fetched = decltype(make());
-    if constexpr (std::is_reference_v<Y> && std::is_reference_v<fetched> && std::is_convertible_v<fetched, Y> &&
+    if constexpr (std::is_reference_v<Y> && std::is_reference_v<fetched> &&
+                  std::is_convertible_v<fetched, Y> &&
                   std::is_convertible_v<std::remove_reference_t<fetched>*, object*>) {
       fetched&& item = make();
       object& base = item;
@@ -372,12 +365,8 @@ auto delegate_to_iterator(frame& self, T& iterator) -> typename return_type_of<s
       if (is_sent<Send>(sent)) {
         Send& object_sent = sent.as<Send&>();
         // As it is, or what an optional holds.
-        constexpr bool as_it_is = requires {
-          iterator.send(std::move(object_sent));
-        };
-        constexpr bool as_held = is_optional<Send> && requires {
-          iterator.send(std::move(*object_sent));
-        };
+        constexpr bool as_it_is = requires { iterator.send(std::move(object_sent)); };
+        constexpr bool as_held = is_optional<Send> && requires { iterator.send(std::move(*object_sent)); };
         if constexpr (as_it_is || as_held) {
           auto& value = part_sent<as_it_is>(object_sent);
           more = goes_on(

@@ -69,7 +69,8 @@ class resumable {
   KRAIT_ALWAYS_INLINE step_type resume() { return owner_type::stepped(owner_.advance()); }
 
   template <class S = Send>
-  requires(!std::is_void_v<S>) KRAIT_ALWAYS_INLINE step_type resume(std::type_identity_t<S> value) {
+    requires(!std::is_void_v<S>)
+  KRAIT_ALWAYS_INLINE step_type resume(std::type_identity_t<S> value) {
     return owner_type::stepped(owner_.advance_with_value(value));
   }
 
@@ -86,7 +87,9 @@ class resumable {
 
   /// What the body returned; null if it has not. Stays valid until this is moved to or destroyed. A Return
   /// that cannot be copied is no longer here after next(), send(), throw_() or close() have delivered it.
-  const Return* result() const requires(!std::is_void_v<Return>) {
+  const Return* result() const
+    requires(!std::is_void_v<Return>)
+  {
     const auto& result = owner_type::result_of(owner_.checked());
     return result.has_value() ? &*result : nullptr;
   }

@@ -24,10 +24,10 @@ namespace krait::detail {
 template <class T>
 inline constexpr bool copies = std::copy_constructible<T>;
 template <class T>
-requires std::copy_constructible<T> && requires {
-  typename T::allocator_type;
-  typename T::value_type;
-}
+  requires std::copy_constructible<T> && requires {
+    typename T::allocator_type;
+    typename T::value_type;
+  }
 inline constexpr bool copies<T> = copies<typename T::value_type>;
 
 template <class T>
@@ -51,21 +51,19 @@ struct stop_value {
   /// is none. Throws type_error if it does not convert.
   template <class To>
   static std::optional<To> take(auto& stop) {
-    return converted<To>(
-        stop, [](auto& value) -> auto&& {
-          if constexpr (copies<std::remove_reference_t<decltype(value)>>) {
-            return std::as_const(value);
-          } else {
-            return std::move(value);
-          }
-        });
+    return converted<To>(stop, [](auto& value) -> auto&& {
+      if constexpr (copies<std::remove_reference_t<decltype(value)>>) {
+        return std::as_const(value);
+      } else {
+        return std::move(value);
+      }
+    });
   }
 
   /// Copied.
   template <class To, class Stop>
   static std::optional<To> copy(const Stop& stop) {
-    return converted<To>(
-        const_cast<Stop&>(stop), [](auto& value) -> auto& { return std::as_const(value); });
+    return converted<To>(const_cast<Stop&>(stop), [](auto& value) -> auto& { return std::as_const(value); });
   }
 
  private:
@@ -87,8 +85,8 @@ struct stop_value {
   /// False if the value is of none of the types from which a To is made.
   template <class To, class Pass>
   static bool convert(auto& stop, Pass pass, std::optional<To>& converted) {
-    return convert_from<To>(stop, pass, converted) || convert_from<std::optional<To>>(stop, pass, converted) ||
-           convert_part(stop, pass, converted) ||
+    return convert_from<To>(stop, pass, converted) ||
+           convert_from<std::optional<To>>(stop, pass, converted) || convert_part(stop, pass, converted) ||
            (!is_optional<To> && convert_from_any(stop, pass, converted, plain_types()));
   }
 
@@ -123,8 +121,8 @@ struct stop_value {
         }
         return true;
       }
-    } else if constexpr ((std::same_as<From, To> ||
-                          std::is_convertible_v<passed, To>)&&std::is_constructible_v<To, passed> &&
+    } else if constexpr ((std::same_as<From, To> || std::is_convertible_v<passed, To>) &&
+                         std::is_constructible_v<To, passed> &&
                          !(std::is_pointer_v<From> && std::same_as<To, bool>)) {
       if (stop.value_type() == typeid(From) && !loses_value<To>(value_in<From>(stop))) {
         converted.emplace(pass(value_in<From>(stop)));

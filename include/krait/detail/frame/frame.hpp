@@ -81,7 +81,7 @@ struct frame : context {
   bool discarded = false;  ///< its body was destroyed, or is being destroyed, without having started
 
   /// `place`: for what is rarely used.
-  explicit frame(void* place) noexcept : context(*::new (place) rarely_used) {}
+  explicit frame(void* place) noexcept : context(*::new(place) rarely_used) {}
   frame(const frame&) = delete;
   frame& operator=(const frame&) = delete;
   ~frame() {

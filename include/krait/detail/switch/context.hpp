@@ -52,8 +52,8 @@ struct alignas(64) context {
 };
 
 template <side which>
-inline constexpr std::size_t offset_of = which == side::own ? offsetof(context, own)
-                                                            : offsetof(context, caller);
+inline constexpr std::size_t offset_of =
+    which == side::own ? offsetof(context, own) : offsetof(context, caller);
 
 static_assert(offset_of<side::caller> == 0, "context_of() relies on it");
 

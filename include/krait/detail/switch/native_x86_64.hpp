@@ -89,7 +89,7 @@
 // that jumps calls one that is not noexcept, for whose exceptions the compiler's front end makes a landing.
 // Nothing is left of both but that the function has call frame information.
 #if defined(__clang__)
-#define KRAIT_HAS_CALL_FRAME_INFORMATION() []() __attribute__((always_inline)){}()
+#define KRAIT_HAS_CALL_FRAME_INFORMATION() []() __attribute__((always_inline)) {}()
 #else
 #define KRAIT_HAS_CALL_FRAME_INFORMATION() static_cast<void>(0)
 #endif

@@ -40,7 +40,7 @@ class word {
     return static_cast<T&&>(*static_cast<std::remove_reference_t<T>*>(bits_));
   }
   template <class T>
-  requires std::is_void_v<T>
+    requires std::is_void_v<T>
   void as() const noexcept {}
 
   /// As a machine has it.
