@@ -83,6 +83,10 @@ class [[nodiscard]] coroutine
   coroutine(std::allocator_arg_t, Stack&& where, Body&& body, const char* name = __builtin_FUNCTION())
       : base(&detail::source_of(where), wrapped(std::forward<Body>(body)), name) {}
 
+  coroutine(const coroutine&) = delete;  // it cannot be copied: std::move it, or refer to it
+  coroutine(coroutine&&) noexcept = default;
+  coroutine& operator=(coroutine&&) = default;
+
   /// Runs to where something awaited yields, and returns that. Python: `c.send(None)`.
   ///
   /// Throws stop_iteration<Return> when the body returns; what leaves the body; runtime_error

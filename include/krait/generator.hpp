@@ -74,6 +74,10 @@ class [[nodiscard]] generator
   generator(std::allocator_arg_t, Stack&& where, Body&& body, const char* name = __builtin_FUNCTION())
       : base(&detail::source_of(where), std::forward<Body>(body), name) {}
 
+  generator(const generator&) = delete;  // it cannot be copied: std::move it, or refer to it
+  generator(generator&&) noexcept = default;
+  generator& operator=(generator&&) = default;
+
   /// Runs the body to the next `yield` and returns what that yields. Python: `next(g)`.
   ///
   /// Throws stop_iteration<Return> when the body returns (without a value if it had ended before); what

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Input iterators that fetch an item when it is looked at, and not before: breaking off a loop computes no item too many.
+// Input iterators that fetch an item when it is looked at, and not before: breaking off a loop computes no
+// item too many.
 
 #include <cstddef>
 #include <iterator>

@@ -114,7 +114,6 @@ class resumable {
   template <class Body>
   resumable(stack_source* source, Body&& body, const char* name)
       : owner_(source, std::forward<Body>(body), name) {}
-  resumable(const resumable&) = delete;  // it cannot be copied: std::move it, or refer to it
   resumable(resumable&&) noexcept = default;
   resumable& operator=(resumable&&) = default;
   ~resumable() = default;
