@@ -16,6 +16,7 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/krait-config.cmake ${CMAKE_CURRENT_BIN
 
 # For gdb, which the library tells of this place (src/debugger/debugger.cpp). Below /usr, gdb trusts it.
 install(FILES src/debugger/krait-gdb.py DESTINATION ${CMAKE_INSTALL_DATADIR}/gdb/auto-load)
+install(DIRECTORY src/debugger/krait_gdb DESTINATION ${CMAKE_INSTALL_DATADIR}/gdb/auto-load FILES_MATCHING PATTERN "*.py")
 
 # pkg-config: krait and krait-native.
 function(install_pkg_config name switching cflags libs)
