@@ -10,6 +10,7 @@ from .machines import machine_of
 from .unwinder import resumer_of_base, unwinder
 
 
+@contextlib.contextmanager
 def selection_kept():
     thread = gdb.selected_thread()
     if thread is None:
