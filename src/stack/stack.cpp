@@ -22,15 +22,10 @@
 
 #include <pthread.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <array>
 #include <atomic>
-#include <cctype>
-#include <charconv>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <memory>
@@ -42,17 +37,12 @@
 #include "krait/detail/resident.hpp"
 #include "krait/exceptions.hpp"
 #include "stack/arena.hpp"
+#include "stack/memory.hpp"
+#include "stack/options.hpp"
 #include "stack/overflow.hpp"
 #include "stack/sanitizers.hpp"
 #include "stack/unloading.hpp"
 #include "stack/valgrind.hpp"
-
-#ifndef MADV_GUARD_INSTALL
-#define MADV_GUARD_INSTALL 102
-#endif
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ 22
-#endif
 
 extern "C" {
 [[gnu::used, gnu::visibility("hidden")]] constinit krait::detail::arena* krait_arenas = nullptr;
@@ -61,60 +51,9 @@ extern "C" {
 namespace krait {
 namespace {
 
-using detail::arena;
+using namespace detail;
 
 constexpr std::size_t arena_size = std::size_t{64} << 20;
-
-std::size_t page_size() noexcept {
-  static const auto size = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-  return size;
-}
-
-std::byte* map(std::size_t size) noexcept {
-  void* const memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE,
-                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-  if (memory == MAP_FAILED) {
-    return nullptr;
-  }
-  // A huge page would make a single stack 2 MiB resident. Fails where there are none, which is as good.
-  ::madvise(memory, size, MADV_NOHUGEPAGE);
-  return static_cast<std::byte*>(memory);
-}
-
-/// Are guards to be page-table markers, which need no mapping of their own? KRAIT_GUARDS=mprotect says no.
-bool guards_are_markers() noexcept {
-  static const bool answer = [] {
-    const char* const wish = std::getenv("KRAIT_GUARDS");
-    if (valgrind::running() || (wish != nullptr && std::strcmp(wish, "mprotect") == 0)) {
-      return false;
-    }
-    std::byte* const probe = map(page_size());
-    if (probe == nullptr) {
-      return false;
-    }
-    // Some emulators of a kernel take any advice and do nothing. A guard cannot be populated.
-    const bool works = ::madvise(probe, page_size(), MADV_GUARD_INSTALL) == 0 &&
-                       ::madvise(probe, page_size(), MADV_POPULATE_READ) != 0;
-    ::munmap(probe, page_size());
-    return works;
-  }();
-  return answer;
-}
-
-/// Memory that is locked (mlockall) takes no markers.
-bool install_guard(std::byte* place, std::size_t size) noexcept {
-  return (guards_are_markers() && ::madvise(place, size, MADV_GUARD_INSTALL) == 0) ||
-         ::mprotect(place, size, PROT_NONE) == 0;
-}
-
-/// Are stacks to be without a trace of their former users, so that stack_pool::used_of() is exact?
-bool used_exactly() noexcept {
-  static const bool answer = [] {
-    const char* const wish = std::getenv("KRAIT_STACK_USED");
-    return wish != nullptr && std::strcmp(wish, "exact") == 0;
-  }();
-  return answer;
-}
 
 /// Must something be done with a stack each time it is handed out? Then it always comes from the depot.
 bool stacks_need_care() noexcept {
@@ -125,14 +64,6 @@ bool stacks_need_care() noexcept {
 /// which is what most generators get by with, and a deep call's pages go back to the kernel.
 constexpr std::size_t idle_untrimmed = 64;
 constexpr std::size_t kept_of_idle = std::size_t{16} << 10;
-
-void trim(const stack& memory, std::size_t kept) noexcept {
-  if (memory.size > kept) {
-    // Whole pages: the lowest address is one's start, and the top, coloured, is rounded down.
-    const std::size_t surplus = (memory.size - kept) / page_size() * page_size();
-    ::madvise(memory.limit, surplus, MADV_DONTNEED);
-  }
-}
 
 /// A free stack, in the memory of the stack itself.
 struct node {
@@ -158,76 +89,6 @@ node* cut_behind(node* first, std::size_t rest, node* end) noexcept {
   return std::exchange(first->next, end);
 }
 
-constexpr std::size_t default_guard = std::size_t{64} << 10;
-
-/// Whoever asks or says what the defaults are holds it.
-constinit std::mutex defaults_mutex;
-constinit stack_options defaults{.size = 0, .guard = 0};  // 0: nobody has said
-constinit bool defaults_in_use = false;
-
-constexpr std::size_t least_in_environment = std::size_t{16} << 10;
-constexpr std::size_t largest = PTRDIFF_MAX / 4;  // of a size, or a guard
-
-/// What KRAIT_STACK_SIZE says; 0 if nothing, or nonsense.
-std::size_t size_in_environment() noexcept {
-  const char* const wish = std::getenv("KRAIT_STACK_SIZE");
-  if (wish == nullptr || *wish == '\0') {
-    return 0;
-  }
-  std::size_t size = 0;
-  const char* const last = wish + std::strlen(wish);
-  const auto [end, error] = std::from_chars(wish, last, size);
-  const char* const unit = end == last ? "" : std::strchr("KMG", std::toupper(*end));
-  const int shift = end == last ? 0 : unit == nullptr ? -1 : *unit == 'K' ? 10 : *unit == 'M' ? 20 : 30;
-  if (error != std::errc() || shift < 0 || (shift > 0 && end + 1 != last) || size > (largest >> shift) ||
-      size << shift < least_in_environment) {
-    std::fprintf(stderr,
-                 "krait: ignored: KRAIT_STACK_SIZE=%.100s: a size is wanted, as in 256K: at least 16K\n",
-                 wish);
-    return 0;
-  }
-  return size << shift;
-}
-
-std::size_t size_where_nobody_says() noexcept {
-  static const std::size_t answer = [] {
-    const std::size_t wish = size_in_environment();
-    return wish != 0                         ? wish
-           : sanitizers::with_large_frames() ? std::size_t{512} << 10
-                                             : std::size_t{64} << 10;
-  }();
-  return answer;
-}
-
-stack_options with_defaults(stack_options options) noexcept {
-  const std::lock_guard lock(defaults_mutex);
-  if (options.size == 0) {
-    options.size = defaults.size != 0 ? defaults.size : size_where_nobody_says();
-  }
-  if (options.guard == 0) {
-    options.guard = defaults.guard != 0 ? defaults.guard : default_guard;
-  }
-  return options;
-}
-
-/// In whole pages, and with defaults.
-stack_options rounded(const stack_options& asked) {
-  const stack_options options = with_defaults(asked);
-  const std::size_t page = page_size();
-  if (options.size > largest || options.guard > largest) {
-    throw value_error("stack_options: larger than the address space");
-  }
-  const auto pages = [page](std::size_t bytes) { return (bytes + page - 1) / page * page; };
-  return {pages(options.size), pages(options.guard)};
-}
-
-/// The guard that makes the distance of two stacks an odd number of pages. Were it a power of two, the ends
-/// of all stacks, which are what is used of them, would compete for the same few places in the TLB.
-std::size_t spreading_guard(const stack_options& options) noexcept {
-  const bool even = (options.size + options.guard) / page_size() % 2 == 0;
-  return options.guard + (even ? page_size() : 0);
-}
-
 /// Whoever adds an arena, or unmaps one, holds it.
 constinit std::mutex arenas_mutex;
 
@@ -237,7 +98,7 @@ arena& add_arena(const void* pool, std::size_t guard, std::size_t size) {
   // Where address space is scarce, a smaller one will do.
   std::byte* base = nullptr;
   for (fresh->slots = arena_size / fresh->stride() + 1; fresh->slots != 0; fresh->slots /= 2) {
-    base = map(fresh->slots * fresh->stride());
+    base = map_memory(fresh->slots * fresh->stride());
     if (base != nullptr) {
       break;
     }
@@ -360,7 +221,7 @@ class depot {
         sanitizers::forbid(one->memory.limit, one->memory.size - sizeof(node));
       }
       if (many) {
-        trim(one->memory, kept_of_idle);
+        give_back(one->memory, kept_of_idle);
       }
       last = one;
       ++count;
@@ -451,7 +312,7 @@ stack prepared(const stack& memory) noexcept {
   sanitizers::add_root(memory.limit, memory.size);
   valgrind::reuse_stack(memory);
   if (used_exactly()) {
-    trim(memory, 0);
+    give_back(memory, 0);
     const std::size_t rest = memory.size % page_size();
     std::memset(memory.top() - rest, 0, rest);
   }
@@ -466,10 +327,7 @@ namespace {
 /// Never destroyed: generators may outlive static destruction.
 depot& default_pool() {
   static depot& pool = [&]() -> depot& {
-    {
-      const std::lock_guard lock(defaults_mutex);
-      defaults_in_use = true;
-    }
+    fix_default_options();
     alignas(depot) static std::byte place[sizeof(depot)];
     return *::new (place) depot(stack_options{.size = 0, .guard = 0});
   }();
@@ -687,29 +545,7 @@ void stack_pool::trim() noexcept {
   self_->put(memory);
 }
 
-const char* guard_method() noexcept {
-  return guards_are_markers() ? "MADV_GUARD_INSTALL" : "mprotect";
-}
-
-stack_options default_stack_options() noexcept {
-  return with_defaults({.size = 0, .guard = 0});
-}
-
-void set_default_stack_options(const stack_options& options) {
-  static_cast<void>(rounded(options));
-  const std::lock_guard lock(defaults_mutex);
-  if (defaults_in_use) {
-    throw runtime_error("set_default_stack_options: the first stack has been taken already");
-  }
-  defaults = {options.size != 0 ? options.size : defaults.size,
-              options.guard != 0 ? options.guard : defaults.guard};
-}
-
 namespace detail {
-
-std::size_t default_stack_size() noexcept {
-  return default_stack_options().size;
-}
 
 namespace {
 
