@@ -9,7 +9,6 @@
 #include <cstring>
 #include <mutex>
 
-#include "krait/detail/resident.hpp"
 #include "krait/exceptions.hpp"
 #include "stack/memory.hpp"
 #include "stack/sanitizers.hpp"

@@ -215,7 +215,7 @@ class owner {
 
   KRAIT_ALWAYS_INLINE resumption advance() {
     frame& self = checked();
-    context* last = &self;
+    context* last = likely_leaf(self);
     return advance(self, last);
   }
 
@@ -225,14 +225,14 @@ class owner {
     if (self.stage == stage::created && !is_none(value)) [[unlikely]] {
       throw_not_just_started(self);
     }
-    context* last = &self;
+    context* last = likely_leaf(self);
     return {&self, detail::advance(self, word::of(value), last)};
   }
 
   /// At a `yield` that looks elsewhere for what is sent.
   resumption advance_with_none() {
     frame& self = checked();
-    context* last = &self;
+    context* last = likely_leaf(self);
     return {&self, detail::advance(self, nullptr, last)};
   }
 
@@ -284,6 +284,11 @@ class owner {
   static auto& result_of(frame& self) noexcept { return frame_returning<Handle, Return>::of(self).result; }
 
  private:
+  /// What a coroutine is suspended in is nearly always what it awaits.
+  KRAIT_ALWAYS_INLINE static context* likely_leaf(frame& self) noexcept {
+    return which == kind::coroutine ? self.leaf : &self;
+  }
+
   template <class Body>
   static frame* make(stack_source* source, Body&& body, const char* name);
 
