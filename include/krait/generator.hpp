@@ -137,7 +137,7 @@ class generator<Yield, Send, Return>::iterator
 
  private:
   friend class detail::lazy_iterator<iterator, typename iterator::value_type, typename iterator::reference>;
-  bool& due() const noexcept { return due_; }
+  KRAIT_ALWAYS_INLINE bool& due() const noexcept { return due_; }
   KRAIT_ALWAYS_INLINE object* look() const {
     if (due_) {
       due_ = false;

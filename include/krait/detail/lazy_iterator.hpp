@@ -38,7 +38,7 @@ class lazy_iterator {
 
  private:
   KRAIT_ALWAYS_INLINE bool ended() const { return !self().look(); }
-  const Self& self() const noexcept { return static_cast<const Self&>(*this); }
+  KRAIT_ALWAYS_INLINE const Self& self() const noexcept { return static_cast<const Self&>(*this); }
 };
 
 /// Where an item is until the next is fetched, or none: a value of its own, or a reference to what belongs to others.
