@@ -127,8 +127,9 @@ template <side save, side load>
 
 /// The last switch away from a stack: to the resumer. Afterwards the stack may be freed.
 [[noreturn]] inline void finish(context& self, word sent) noexcept {
+  void* const bits = sent.bits();  // AddressSanitizer may have `sent` where nothing is after the announcement
   switch_announcement<side::own, side::caller> announcement(nullptr, *self.identities);
-  jump_for_good(self.caller, self.caller, self.caller.resume_at, sent.bits());
+  jump_for_good(self.caller, self.caller, self.caller.resume_at, bits);
 }
 
 /// The last switch away from a stack: `heir` goes on, with self's resumer as its own.
@@ -137,8 +138,9 @@ template <side save, side load>
   sanitizers_inherit(heir.identities->caller, self.identities->caller);
   void* const target = heir.own.resume_at;
   heir.own.resume_at = nullptr;
+  void* const bits = sent.bits();
   switch_announcement<side::own, side::own> announcement(nullptr, *heir.identities);
-  jump_for_good(self.caller, heir.own, target, sent.bits());
+  jump_for_good(self.caller, heir.own, target, bits);
 }
 
 /// Makes `self` resumable: the first resume calls `entry`, which must not return, with a reference to
