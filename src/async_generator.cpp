@@ -137,12 +137,12 @@ void warn_call_never_awaited(std::string_view name) noexcept {
 }
 
 void finalize(const async_generator_hooks& hooks, std::shared_ptr<async_generator_object> object) noexcept {
-  std::string message;
+  std::string repr;
   try {
-    message = "Exception ignored while finalizing generator " + object->repr();
+    repr = object->repr();
     hooks.finalizer(std::move(object));
   } catch (...) {
-    report_unraisable(std::current_exception(), std::move(message));
+    report_ignored(std::current_exception(), "finalizing generator", repr);
   }
 }
 

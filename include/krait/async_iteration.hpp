@@ -95,7 +95,7 @@ class async_range {
         : co_(&co), iterator_(begin(iterable)), due_(true) {}
 
    private:
-    friend class detail::lazy_iterator<iterator, typename iterator::value_type, typename iterator::reference>;
+    friend typename iterator::lazy_iterator;
 
     static stored_type begin(std::remove_reference_t<Iterable>& iterable) {
       if constexpr (by_reference) {

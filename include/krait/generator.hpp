@@ -37,7 +37,7 @@ inline namespace KRAIT_BACKEND {
 /// Made from a callable that takes a `yielder<Yield, Send>&`; none of it runs before the first `next`, `send`
 /// or loop. Move-only, an input range and a view. It may be resumed by any thread, but by one at a time.
 /// Whatever is called on it while it runs (by its own body) throws value_error `generator already executing`,
-/// and on one that was moved from, value_error; both change nothing: nor does assigning to one that runs.
+/// and on one that was moved from, value_error; both change nothing. So does assigning to one that runs.
 ///
 /// Dropped (destroyed, or assigned to), it is closed. What `close` would throw goes to the unraisable hook instead.
 /// If the body yields in answer, that is reported, and the stack is not reused, as its frames are alive. If it is
@@ -136,7 +136,7 @@ class generator<Yield, Send, Return>::iterator
   iterator& operator=(iterator&& other) noexcept = default;
 
  private:
-  friend class detail::lazy_iterator<iterator, typename iterator::value_type, typename iterator::reference>;
+  friend typename iterator::lazy_iterator;
   KRAIT_ALWAYS_INLINE bool& due() const noexcept { return due_; }
   KRAIT_ALWAYS_INLINE object* look() const {
     if (due_) {

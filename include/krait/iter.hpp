@@ -58,7 +58,7 @@ class [[nodiscard]] callable_iterator {
     explicit iterator(state& of) noexcept : state_(&of) {}
 
    private:
-    friend class detail::lazy_iterator<iterator, typename iterator::value_type, typename iterator::reference>;
+    friend typename iterator::lazy_iterator;
     auto& look() const { return state_->look(); }
     bool& due() const noexcept { return state_->due; }
     state* state_ = nullptr;

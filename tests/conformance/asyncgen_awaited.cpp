@@ -20,9 +20,9 @@ namespace {
 
 using driver::run_async;
 using driver::sleep;
-using driver::try_finally;
 using krait::async_generator;
 using krait::stop_async_iteration;
+using krait::try_finally;
 using managers::zero_division_error;
 using support::raised_by;
 using optional_int = std::optional<int>;

@@ -17,8 +17,8 @@ namespace {
 
 using driver::event_loop;
 using driver::sleep;
-using driver::try_finally;
 using krait::async_generator;
+using krait::try_finally;
 using managers::zero_division_error;
 
 async_generator<int> counting_to_two() {

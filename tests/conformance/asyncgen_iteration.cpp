@@ -19,8 +19,8 @@
 namespace {
 
 using driver::told;
-using driver::try_finally;
 using driver::waiting;
+using krait::try_finally;
 using managers::zero_division_error;
 using support::journal;
 using support::raised_by;

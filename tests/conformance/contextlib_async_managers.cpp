@@ -147,11 +147,11 @@ TEST_CASE("contextlib_async::AsyncContextManagerTestCase.test_contextmanager_fin
   journal state;
   asynccontextmanager<int> woohoo = [&](auto& co) {
     state("1");
-    driver::try_finally([&] { co(42); },
-                        [&] {
-                          co.await(sleep());
-                          state("999");
-                        });
+    krait::try_finally([&] { co(42); },
+                       [&] {
+                         co.await(sleep());
+                         state("999");
+                       });
   };
   run_async([&](auto& co) {
     CHECK_THROWS_AS(async_with(co, woohoo,

@@ -19,6 +19,7 @@
 namespace {
 
 using krait::generator;
+using krait::try_finally;
 using support::journal;
 using support::raised_by;
 using support::state;
@@ -51,18 +52,6 @@ bool stops(Call call) {
   } else {
     return !stop_value<Return>(call).has_value();
   }
-}
-
-/// Python: try: body() finally: clean_up(). Both may yield.
-template <class Body, class Finally>
-void try_finally(Body body, Finally clean_up) {
-  try {
-    body();
-  } catch (...) {
-    clean_up();
-    throw;
-  }
-  clean_up();
 }
 
 generator<int> one_two() {

@@ -18,6 +18,7 @@
 namespace {
 
 using krait::generator;
+using krait::try_finally;
 using krait::value_error;
 using support::at_end;
 using support::cause_of;
@@ -57,18 +58,6 @@ auto list(Generator&& g) {
     all.push_back(std::forward<decltype(item)>(item));
   }
   return all;
-}
-
-/// Python: try: body() finally: clean_up(). Both may yield.
-template <class Body, class Finally>
-void try_finally(Body body, Finally clean_up) {
-  try {
-    body();
-  } catch (...) {
-    clean_up();
-    throw;
-  }
-  clean_up();
 }
 
 /// Notes, when an exception passes, within which handler that was raised: what Python keeps as the

@@ -95,17 +95,6 @@ void run_async(Body body) {
   run(krait::coroutine<void>(std::move(body)));
 }
 
-/// Calls a function however another one is left. Unlike a destructor it may throw, and wait. Python: finally.
-template <class Body, class Finally>
-void try_finally(Body body, Finally finally) {
-  try {
-    body();
-  } catch (...) {
-    finally();
-    throw;
-  } finally();
-}
-
 /// Raised in what is to end before it is done.
 struct cancelled_error {};
 

@@ -167,6 +167,9 @@ class unraisables {
 template <class Function>
 std::string stderr_of(Function function) {
   std::FILE* const file = std::tmpfile();
+  if (file == nullptr) {
+    throw std::bad_alloc();
+  }
   std::fflush(stderr);
   const int kept = ::dup(STDERR_FILENO);
   ::dup2(::fileno(file), STDERR_FILENO);

@@ -503,12 +503,12 @@ TEST_CASE("aclose (R93)") {
   }
   SUBCASE("what is awaited in answer is driven, by one operation at a time") {
     async_generator g = started(async_generator([&](auto& co) {
-      driver::try_finally([&] { co(1); },
-                          [&] {
-                            co.await(waiting("a"));
-                            co.await(waiting("b"));
-                            log("end");
-                          });
+      krait::try_finally([&] { co(1); },
+                         [&] {
+                           co.await(waiting("a"));
+                           co.await(waiting("b"));
+                           log("end");
+                         });
     }));
     auto operation = g.aclose();
     CHECK(operation.next() == "a");

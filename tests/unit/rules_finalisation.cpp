@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <doctest/doctest.h>
 
-#include <unistd.h>
-
-#include <cstdio>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -13,6 +10,7 @@
 
 #include <krait/krait.hpp>
 
+#include "support/probes.hpp"
 #include "support/support.hpp"
 
 // What a generator's destructor does.
@@ -62,27 +60,6 @@ generator<int> answering(Answer answer) {
 /// Starts a generator and destroys it.
 void start_and_drop(generator<int> g) {
   g.next();
-}
-
-/// What `function` writes to stderr.
-template <class Function>
-std::string stderr_of(Function function) {
-  std::FILE* const file = std::tmpfile();
-  REQUIRE(file != nullptr);
-  std::fflush(stderr);
-  const int kept = ::dup(STDERR_FILENO);
-  ::dup2(::fileno(file), STDERR_FILENO);
-  function();
-  std::fflush(stderr);
-  ::dup2(kept, STDERR_FILENO);
-  ::close(kept);
-  std::rewind(file);
-  std::string text;
-  for (int c = std::fgetc(file); c != EOF; c = std::fgetc(file)) {
-    text.push_back(static_cast<char>(c));
-  }
-  std::fclose(file);
-  return text;
 }
 
 }  // namespace
@@ -228,7 +205,7 @@ TEST_CASE("R63: the hook is told which generator it was") {
 TEST_CASE("R63: the default hook writes that, with the exception, to stderr") {
   std::string repr;
   const auto drop = [&](auto answer) {
-    return stderr_of([&] {
+    return probes::stderr_of([&] {
       generator<int> g = answering(answer);
       repr = g.repr();
       start_and_drop(std::move(g));
@@ -246,7 +223,7 @@ TEST_CASE("R63: an exception of the hook itself is written to stderr and goes no
   const krait::unraisable_hook previous =
       krait::set_unraisable_hook([](const krait::unraisable&) { throw std::logic_error("hook failed"); });
   const std::string text =
-      stderr_of([] { start_and_drop(answering([] { throw std::out_of_range("fin"); })); });
+      probes::stderr_of([] { start_and_drop(answering([] { throw std::out_of_range("fin"); })); });
   krait::set_unraisable_hook(previous);
   CHECK(text == "Exception ignored in krait's unraisable hook:\nstd::logic_error: hook failed\n");
 }

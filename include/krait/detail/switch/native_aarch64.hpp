@@ -4,15 +4,12 @@
 // The native switch on AArch64 (AAPCS64). What differs from native_x86_64.hpp:
 //
 // * x29 is the frame pointer, and x19 is what LLVM addresses realigned frames by: these two are carried by
-// hand.
+//   hand.
 // * The ABI lets a callee clobber only the upper halves of v8 to v15; here they are clobbered whole, as all
-// vector registers
-//   are. fpcr is left alone, as mxcsr is.
-// * Return addresses may be signed (pac-ret). Those that are lie in frames of their own stack, and are
-// checked there. What
-//   a record holds is no return address: unsigned, and never returned to.
-// * On arrival: x0 holds the word that was sent, x2 the address of the object that the other side loaded
-// from.
+//   vector registers are. fpcr is left alone, as mxcsr is.
+// * Return addresses may be signed (pac-ret). Those that are lie in frames of their own stack, and are checked
+//   there. What a record holds is no return address: unsigned, and never returned to.
+// * On arrival: x0 holds the word that was sent, x2 the address of the object that the other side loaded from.
 
 #include <cstddef>
 

@@ -3,12 +3,10 @@
 
 // The native switch on RISC-V 64 (LP64D). What differs from native_x86_64.hpp:
 //
-// * The frame pointer, s0, points behind its record, not to it. s1 is what LLVM addresses realigned frames
-// by. These two are
-//   carried by hand.
+// * The frame pointer, s0, points behind its record, not to it. s1 is what LLVM addresses realigned frames by.
+//   These two are carried by hand.
 // * fcsr is left alone, as mxcsr is.
-// * On arrival: a0 holds the word that was sent, a2 the address of the object that the other side loaded
-// from.
+// * On arrival: a0 holds the word that was sent, a2 the address of the object that the other side loaded from.
 
 #include <cstddef>
 
