@@ -11,12 +11,14 @@
 #include "krait/stack.hpp"
 
 // Theirs, where they are there. Declared by hand, as their headers may not be.
+// NOLINTBEGIN(bugprone-reserved-identifier)
 extern "C" {
 [[gnu::weak]] void __asan_poison_memory_region(const volatile void* start, std::size_t size);
 [[gnu::weak]] void __asan_unpoison_memory_region(const volatile void* start, std::size_t size);
 [[gnu::weak]] void __lsan_register_root_region(const void* start, std::size_t size);
 [[gnu::weak]] void __lsan_unregister_root_region(const void* start, std::size_t size);
 }
+// NOLINTEND(bugprone-reserved-identifier)
 
 namespace krait::sanitizers {
 
