@@ -23,8 +23,7 @@
 #      |            v               |
 #
 # rbp points to a record of exactly the two words that frame-pointer walkers follow, so they go on in whoever
-# resumed the generator last. The call frame information below says the same to unwinders. When a delegation has
-# handed the generator another resumer, the record says so, and backtraces follow.
+# resumed the generator last, or delegates to it. The call frame information below says the same to unwinders.
 
         .text
         .globl  krait_native_start

@@ -325,7 +325,7 @@ class [[nodiscard]] async_operation {
   template <class Y, class S>
   progress pass_on(detail::frame& self, detail::word item) {
     const detail::word sent = or_close([&] { return detail::pass_on<Y, DriverYield>(self, item); });
-    if (!sent.raises(&self)) {
+    if (!sent.raises()) {
       if constexpr (std::is_void_v<S> || std::is_void_v<DriverSend>) {
         return resume(nullptr);
       } else {

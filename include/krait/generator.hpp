@@ -131,7 +131,7 @@ class generator<Yield, Send, Return>::iterator
  public:
   /// Of no generator, and at its end: for views that make their iterators before they have one.
   iterator() noexcept : due_(false) {}
-  explicit iterator(detail::frame& self) noexcept : frame_(&self), last_(&self) {}
+  explicit iterator(detail::frame& self) noexcept : frame_(&self) {}
   iterator(iterator&& other) noexcept = default;
   iterator& operator=(iterator&& other) noexcept = default;
 
@@ -141,16 +141,17 @@ class generator<Yield, Send, Return>::iterator
   KRAIT_ALWAYS_INLINE object* look() const {
     if (due_) {
       due_ = false;
-      item_ = static_cast<object*>(owner_type::advance(*frame_, last_).item.bits());
+      const auto came = owner_type::advance(*frame_);
+      frame_ = came.of;
+      item_ = static_cast<object*>(came.item.bits());
       if (item_ == nullptr) [[unlikely]] {
-        owner_type::take_end(*frame_);
+        owner_type::take_end(*came.of);
       }
     }
     return item_;
   }
 
-  detail::frame* frame_ = nullptr;
-  mutable detail::context* last_ = nullptr;  // whom the last item came from: a guess at the next one's origin
+  mutable detail::frame* frame_ = nullptr;
   mutable object* item_ = nullptr;
   mutable bool due_ = true;
 };

@@ -20,7 +20,7 @@ constinit unpooled_frame* unpooled_frames = nullptr;
 
 /// All members are words. They may become more, at the end; any other change is a new version.
 struct debugger_table {
-  std::size_t version = 2;
+  std::size_t version = 3;
   std::size_t size = sizeof(debugger_table);
 
   arena** arenas = &krait_arenas;
@@ -39,7 +39,6 @@ struct debugger_table {
   std::size_t frame_caller = offsetof(frame, caller);
   std::size_t frame_own = offsetof(frame, own);
   std::size_t frame_rest = offsetof(frame, identities);
-  std::size_t frame_leaf = offsetof(frame, leaf);
   std::size_t frame_root = offsetof(frame, root);
   std::size_t frame_stage = offsetof(frame, stage);  // a byte
 

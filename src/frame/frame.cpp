@@ -79,27 +79,25 @@ void frame::free_name() noexcept {
   }
 }
 
-void frame::detach_delegate() noexcept {
-  frame& child = **rest().delegate;
+void frame::detach_delegate(frame& child) noexcept {
   child.root = &child;
   child.rest().delegator = nullptr;
-  child.leaf = std::exchange(leaf, this);
+  child.own = std::exchange(own, child.caller);
+  child.identities->own = std::exchange(identities->own, child.identities->caller);
 }
 
 std::exception_ptr take_pending(frame& self) {
-  if (self.rest().exception != nullptr) {
-    return std::exchange(self.rest().exception, nullptr);
+  std::exception_ptr thrown = take_thrown(self);
+  if (thrown == nullptr) {
+    thrown = std::make_exception_ptr(generator_exit());
   }
-  return std::make_exception_ptr(generator_exit());
+  return thrown;
 }
 
 void abandon(frame& self) noexcept {
-  for (frame* inner = self.leaf;; inner = inner->rest().delegator) {
-    inner->eviction = eviction::due;
-    inner->room = 0;
-    if (inner == &self) {
-      break;
-    }
+  for (frame* each = &self; each != nullptr; each = each->given_delegate()) {
+    each->eviction = eviction::due;
+    each->room = 0;
   }
   self.orphaned = true;
   if (!self.discarded) {  // then nothing is kept from running to its end

@@ -34,7 +34,8 @@ PLACES = {
     "from a generator by reference": ("body", "generator inner = started_wrecker();", "yield.from(inner);"),
     "bare resume": ("bare resumer", "", "bare_resume(other);"),
     "bare suspend": ("bare body", "", "bare_suspend(self);"),
-    "bare hand over": ("bare body", "self.leaf = &other;", "bare_hand_over(self, other);"),
+    "bare jump": ("bare body", "", "bare_jump(self, other);"),
+    "bare jump for good": ("bare body", "bare_jump(self, other);", "bare_jump(self, other);"),
 }
 
 # Callee-saved registers, and some of the others that the switch declares clobbered.

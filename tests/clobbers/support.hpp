@@ -94,8 +94,7 @@ class flow : public layer::context {
   flow(const flow&) = delete;
   flow& operator=(const flow&) = delete;
 
-  flow* leaf = this;     ///< whom to resume for this one to go on
-  flow* heir = nullptr;  ///< who goes on when this one ends; null: the resumer
+  flow* heir = nullptr;  ///< who goes on when this one ends
   long (*function)(flow& self, flow& other) = nullptr;
   long wrong = 0;
   bool ended = false;
@@ -118,15 +117,18 @@ inline flow& entered(layer::registers& caller) noexcept {
 }
 
 [[gnu::always_inline]] inline void bare_resume(layer::context& self) noexcept {
-  layer::announced_jump<layer::side::caller, layer::side::own>(self, self, self.own.resume_at, nullptr);
+  layer::announced_jump<layer::side::caller, layer::side::own>(self, self.own.resume_at, nullptr);
 }
 [[gnu::always_inline]] inline void bare_suspend(layer::context& self) noexcept {
-  layer::announced_jump<layer::side::own, layer::side::caller>(self, self, self.caller.resume_at, nullptr);
+  layer::announced_jump<layer::side::own, layer::side::caller>(self, self.caller.resume_at, nullptr);
 }
-[[gnu::always_inline]] inline void bare_hand_over(layer::context& self, layer::context& heir) noexcept {
-  heir.caller = self.caller;
-  layer::sanitizers_inherit(heir.identities->caller, self.identities->caller);
-  layer::announced_jump<layer::side::own, layer::side::own>(self, heir, heir.own.resume_at, nullptr);
+
+/// Between records of two objects.
+[[gnu::always_inline]] inline void bare_jump(layer::context& from, layer::context& to) noexcept {
+  layer::switch_announcement announcement(&from.identities->own, to.identities->own);
+  constexpr std::size_t own = layer::offset_of<layer::side::own>;
+  layer::jump<own, own>(&from, &to, to.own.resume_at, nullptr);
+  announcement.returned();
 }
 
 /// Suspends for ever.
@@ -139,16 +141,16 @@ inline void suspending_flow(layer::registers& caller) {
   }
 }
 
-/// Suspends once, then ends, for its heir to go on.
+/// Goes to its heir and back, then there for good.
 inline void ending_flow(layer::registers& caller) {
   flow& self = entered(caller);
   wreck();
   ++shared_number;
-  bare_suspend(self);
-  self.heir->leaf = self.heir;
+  bare_jump(self, *self.heir);
   wreck();
   ++shared_number;
-  layer::finish_into(self, *self.heir, nullptr);
+  layer::switch_announcement announcement(nullptr, self.heir->identities->own);
+  layer::jump_for_good(self.caller, self.heir->own, self.heir->own.resume_at, nullptr);
 }
 
 /// Runs its function and ends.
@@ -162,14 +164,14 @@ inline void calling_flow(layer::registers& caller) {
 }
 
 /// Runs `function` on a stack of its own, with junk in all registers whenever it is resumed. It is given a
-/// flow to hand over to, which hands back.
+/// flow to jump to, twice, which jumps back.
 [[gnu::noinline]] inline long on_own_stack(long (*function)(flow& self, flow& other)) {
   flow self(&calling_flow);
   self.function = function;
   while (!self.ended) {
     wreck();
     ++shared_number;
-    bare_resume(*self.leaf);
+    bare_resume(self);
   }
   return self.wrong;
 }

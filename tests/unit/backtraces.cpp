@@ -90,6 +90,10 @@ TRACED(other_resumer) void other_resumer(items& g) {
   g.next();
   stay();
 }
+TRACED(closer) void closer(items& g) {
+  g.close();
+  stay();
+}
 TRACED(outermost) void outermost(void (*what)(items&), items& g) {
   what(g);
   stay();
@@ -102,12 +106,25 @@ TRACED(body) void body(yielding& yield) {
   }
 }
 
+/// Looks when it is closed.
+TRACED(guarded) void guarded(yielding& yield) {
+  struct guard {
+    ~guard() { looks(); }
+  };
+  const guard looking;
+  yield(1);
+}
+
 /// Delegates, `levels` deep.
-TRACED(gives) void gives(yielding& yield, int levels) {
+TRACED(gives) void gives(yielding& yield, int levels, bool guarding = false) {
   if (levels == 0) {
-    body(yield);
+    guarding ? guarded(yield) : body(yield);
   }
-  yield.from(items([levels](yielding& inner) { gives(inner, levels - 1); }));
+  yield.from(items([=](yielding& inner) { gives(inner, levels - 1, guarding); }));
+  stay();
+}
+TRACED(takes) void takes(yielding& yield, items& given) {
+  yield.from(std::move(given));
   stay();
 }
 TRACED(lends) void lends(yielding& yield, int levels) {
@@ -166,14 +183,35 @@ TEST_SUITE("backtraces") {
     check_seen(expected("looks < helper < body", "other_resumer < outermost"));
   }
 
-  TEST_CASE(
-      "through generators given away, a backtrace goes from the innermost to the resumer of the chain") {
+  TEST_CASE("through generators given away, a backtrace shows each of them, then the resumer of the chain") {
     items chain([](yielding& yield) { gives(yield, 3); });
     // The first time, the innermost is entered by who delegates; later, by the resumer.
     outermost(resumer, chain);
-    check_seen(expected("looks < helper < body < gives", "resumer < outermost"));
+    check_seen(expected("looks < helper < body < gives", "gives < gives < gives < resumer < outermost"));
     outermost(other_resumer, chain);
-    check_seen(expected("looks < helper < body < gives", "other_resumer < outermost"));
+    check_seen(
+        expected("looks < helper < body < gives", "gives < gives < gives < other_resumer < outermost"));
+  }
+
+  TEST_CASE("a chain may begin before it is given away: a backtrace shows who delegates then") {
+    items started([](yielding& yield) { gives(yield, 1); });
+    outermost(other_resumer, started);
+    check_seen(expected("looks < helper < body < gives", "gives < other_resumer < outermost"));
+    items chain([&started](yielding& yield) { relay(yield, started); });
+    resumer(chain);
+    check_seen(expected("looks < helper < body < gives", "gives < relay < resumer"));
+    items owner([&started](yielding& yield) { takes(yield, started); });
+    for (int i = 0; i < 2; ++i) {
+      outermost(resumer, owner);
+      check_seen(expected("looks < helper < body < gives", "gives < takes < resumer < outermost"));
+    }
+  }
+
+  TEST_CASE("while a chain is closed, a backtrace goes from the innermost to who closes it") {
+    items chain([](yielding& yield) { gives(yield, 2, true); });
+    resumer(chain);
+    outermost(closer, chain);
+    check_seen(expected("looks < guarded < gives", "gives < gives < closer < outermost"));
   }
 
   TEST_CASE("when the innermost has ended, a backtrace goes from who delegated to the resumer of the chain") {

@@ -18,10 +18,9 @@ namespace {
 
 namespace layer = krait::detail;
 
-/// How a flow ends: with a word for its resumer, or with another flow in its place.
+/// How a flow ends: with a word for its resumer.
 struct ending {
   layer::word word = nullptr;
-  layer::context* heir = nullptr;
 };
 
 /// A context with a stack, and a function to run there.
@@ -44,11 +43,7 @@ class flow : public layer::context {
   static void enter(layer::registers& caller) {
     flow& self = static_cast<flow&>(layer::context_of(caller));
     layer::sanitizers_entered(*self.identities);
-    const ending how = self.body_(self);
-    if (how.heir != nullptr) {
-      layer::finish_into(self, *how.heir, how.word);
-    }
-    layer::finish(self, how.word);
+    layer::finish(self, self.body_(self).word);
   }
 
   krait::stack_source& source_;
@@ -197,129 +192,79 @@ TEST_CASE("stacks are aligned as the ABI has it, at entry and after every switch
   }
 }
 
-TEST_CASE("a flow that hands over leaves its resumer to the heir") {
+TEST_CASE("a resume keeps the context in the register that the jump leaves it in") {
   krait::stack_pool stacks;
-  flow heir(stacks, [&](flow& self) {
-    CHECK(layer::suspend(self, word(1)) == word(2));
-    return ending{.word = word(3)};
-  });
   flow one(stacks, [&](flow& self) {
-    CHECK(layer::hand_over(self, heir, nullptr) == word(4));
-    return ending{.word = word(5)};
-  });
-  CHECK(layer::resume(one, nullptr) == word(1));
-  CHECK(one.resumable());
-  CHECK(layer::resume(heir, word(2)) == word(3));
-  CHECK_FALSE(heir.resumable());
-  CHECK(layer::resume(one, word(4)) == word(5));
-}
-
-TEST_CASE("a flow that was handed over from is woken by a hand-over back, with the word") {
-  krait::stack_pool stacks;
-  flow* first = nullptr;
-  flow second(stacks, [&](flow& self) {
-    CHECK(layer::suspend(self, word(1)) == word(2));
-    CHECK(layer::hand_over(self, *first, word(3)) == word(6));
-    return ending{.word = word(7)};
-  });
-  flow one(stacks, [&](flow& self) {
-    CHECK(layer::hand_over(self, second, nullptr) == word(3));
-    CHECK(layer::suspend(self, word(4)) == word(5));
-    CHECK(layer::hand_over(self, second, word(6)) == word(8));
-    return ending{.word = word(9)};
-  });
-  first = &one;
-  CHECK(layer::resume(one, nullptr) == word(1));
-  CHECK(layer::resume(second, word(2)) == word(4));
-  CHECK(layer::resume(one, word(5)) == word(7));
-  CHECK(layer::resume(one, word(8)) == word(9));
-}
-
-TEST_CASE("what is handed over to a suspended flow is what its suspend returns") {
-  krait::stack_pool stacks;
-  flow heir(stacks, [&](flow& self) {
-    CHECK(layer::suspend(self, word(1)) == word(2));
-    CHECK(layer::suspend(self, word(3)) == layer::word());
-    return ending{};
-  });
-  CHECK(layer::resume(heir, nullptr) == word(1));
-  flow one(stacks, [&](flow& self) {
-    layer::hand_over(self, heir, word(2));
-    return ending{};
-  });
-  CHECK(layer::resume(one, nullptr) == word(3));
-  layer::resume(heir, nullptr);
-  layer::resume(one, nullptr);
-}
-
-TEST_CASE("a flow may end into another, which inherits its resumer") {
-  krait::stack_pool stacks;
-  flow heir(stacks, [&](flow& self) {
-    CHECK(layer::suspend(self, word(1)) == word(2));
-    CHECK(layer::suspend(self, word(3)) == word(4));
-    return ending{.word = word(5)};
-  });
-  SUBCASE("a suspended one") {
-    CHECK(layer::resume(heir, nullptr) == word(1));
-    flow one(stacks, [&](flow&) { return ending{.word = word(2), .heir = &heir}; });
-    CHECK(layer::resume(one, nullptr) == word(3));
-    CHECK_FALSE(one.resumable());
-  }
-  SUBCASE("a new one") {
-    flow one(stacks, [&](flow&) { return ending{.word = nullptr, .heir = &heir}; });
-    CHECK(layer::resume(one, nullptr) == word(1));
-    CHECK_FALSE(one.resumable());
-    CHECK(layer::resume(heir, word(2)) == word(3));
-  }
-  CHECK(layer::resume(heir, word(4)) == word(5));
-}
-
-TEST_CASE("the heir's resumer is whoever resumed last, not whoever resumed it before") {
-  krait::stack_pool stacks;
-  flow heir(stacks, [&](flow& self) {
     layer::suspend(self, word(1));
     layer::suspend(self, word(2));
-    return ending{.word = word(3)};
-  });
-  flow earlier(stacks, [&](flow&) {
-    CHECK(layer::resume(heir, nullptr) == word(1));
     return ending{};
   });
-  layer::resume(earlier, nullptr);
-  flow one(stacks, [&](flow& self) {
-    layer::hand_over(self, heir, nullptr);
-    return ending{.word = word(4)};
-  });
-  CHECK(layer::resume(one, nullptr) == word(2));
-  CHECK(layer::resume(heir, nullptr) == word(3));
-  CHECK(layer::resume(one, nullptr) == word(4));
+  layer::context* resumed = &one;
+  layer::resume(resumed, nullptr);
+  CHECK(resumed == &one);
+  // Inside a handler, where the jump is out of line; then also from a stack that ends.
+  try {
+    throw 1;
+  } catch (int) {
+    layer::resume(resumed, nullptr);
+  }
+  CHECK(resumed == &one);
+  layer::resume(resumed, nullptr);
+  CHECK(resumed == &one);
 }
 
-TEST_CASE("through a chain of hand-overs, the innermost goes straight to the resumer, and they end in turn") {
+TEST_CASE("who is resumed by another may suspend that one, and goes straight to its resumer") {
+  krait::stack_pool stacks;
+  flow* root = nullptr;
+  flow inner(stacks, [&](flow&) {
+    CHECK(layer::suspend(*root, word(1)) == word(2));
+    CHECK(layer::suspend(*root, word(3)) == word(4));
+    return ending{.word = word(5)};
+  });
+  flow outer(stacks, [&](flow& self) {
+    CHECK(layer::resume(inner, nullptr) == word(5));
+    CHECK(layer::suspend(self, word(6)) == word(7));
+    return ending{.word = word(8)};
+  });
+  root = &outer;
+  CHECK(layer::resume(outer, nullptr) == word(1));
+  CHECK(outer.resumable());
+  CHECK_FALSE(inner.resumable());
+  flow another_resumer(stacks, [&](flow&) {
+    CHECK(layer::resume(outer, word(2)) == word(3));
+    return ending{};
+  });
+  layer::resume(another_resumer, nullptr);
+  CHECK(layer::resume(outer, word(4)) == word(6));
+  CHECK(layer::resume(outer, word(7)) == word(8));
+  CHECK_FALSE(outer.resumable());
+}
+
+TEST_CASE("in a chain of flows, the innermost goes straight to the resumer, and they end in turn") {
   constexpr int depth = 100;
   krait::stack_pool stacks;
   std::vector<std::unique_ptr<flow>> chain(depth);
   int woken = 0;
   for (int i = 0; i < depth; ++i) {
     const auto level = static_cast<std::size_t>(i);
-    chain[level] = std::make_unique<flow>(stacks, [&, level](flow& self) {
+    chain[level] = std::make_unique<flow>(stacks, [&, level](flow&) {
       if (level + 1 == depth) {
         for (int n = 0; n < 10; ++n) {
-          CHECK(layer::suspend(self, word(n)) == word(n + 20));
+          CHECK(layer::suspend(*chain[0], word(n)) == word(n + 20));
         }
       } else {
-        CHECK(layer::hand_over(self, *chain[level + 1], nullptr) == word(40));
+        CHECK(layer::resume(*chain[level + 1], nullptr) == word(40));
         ++woken;
       }
-      return level == 0 ? ending{.word = word(50)} : ending{.word = word(40), .heir = chain[level - 1].get()};
+      return ending{.word = level == 0 ? word(50) : word(40)};
     });
   }
   CHECK(layer::resume(*chain[0], nullptr) == word(0));
   for (int n = 1; n < 10; ++n) {
-    CHECK(layer::resume(*chain[depth - 1], word(n + 19)) == word(n));
+    CHECK(layer::resume(*chain[0], word(n + 19)) == word(n));
   }
   CHECK(woken == 0);
-  CHECK(layer::resume(*chain[depth - 1], word(29)) == word(50));
+  CHECK(layer::resume(*chain[0], word(29)) == word(50));
   CHECK(woken == depth - 1);
 }
 
@@ -531,22 +476,34 @@ TEST_CASE("values of all kinds live on over switches, on both sides") {
   CHECK(outside == expected_outside);
 }
 
-TEST_CASE("values of all kinds live on over hand-overs") {
+TEST_CASE("values of all kinds live on over switches of a chain, on all its stacks") {
   krait::stack_pool stacks;
   constexpr int rounds = 50;
-  const double expected = with_many_live_values(5, rounds, [] {}) + with_many_live_values(8, rounds, [] {});
+  const double expected = with_many_live_values(5, rounds, [] {}) + with_many_live_values(8, rounds, [] {}) +
+                          with_many_live_values(3, rounds, [] {});
   double sum = 0;
-  flow* partner = nullptr;
-  flow one(stacks, [&](flow& self) {
-    sum += with_many_live_values(5, rounds, [&] { layer::hand_over(self, *partner, nullptr); });
-    return ending{.word = nullptr, .heir = partner};
-  });
-  flow two(stacks, [&](flow& self) {
-    sum += with_many_live_values(8, rounds, [&] { layer::hand_over(self, one, nullptr); });
+  flow* root = nullptr;
+  flow outer(stacks, [&](flow&) {
+    sum += with_many_live_values(5, rounds, [&] {
+      flow inner(stacks, [&](flow&) {
+        layer::suspend(*root, nullptr);
+        return ending{};
+      });
+      layer::resume(inner, nullptr);
+    });
+    flow inner(stacks, [&](flow&) {
+      sum += with_many_live_values(8, rounds, [&] { layer::suspend(*root, nullptr); });
+      return ending{};
+    });
+    layer::resume(inner, nullptr);
     return ending{.word = word(1)};
   });
-  partner = &two;
-  CHECK(layer::resume(one, nullptr) == word(1));
+  root = &outer;
+  sum += with_many_live_values(3, rounds, [&] {
+    layer::resume(outer, nullptr);
+    layer::resume(outer, nullptr);
+  });
+  CHECK(layer::resume(outer, nullptr) == word(1));
   CHECK(sum == expected);
 }
 

@@ -91,7 +91,7 @@ class async_yielder : public awaiter<DriverYield, DriverSend> {
     detail::frame& self = detail::access::frame_of(this->yield_);
     detail::check_stack(self);
     exchange_.item = item;
-    if (detail::yield_word(self, item).raises(&self)) {
+    if (detail::yield_word(self, item).raises()) {
       detail::raise_pending(self);
     }
     return detail::received<Send>(self, exchange_.sent);

@@ -3,9 +3,9 @@
 
 // `yield.from`: PEP 380, in three forms.
 //
-// * A generator given away has no other owner, so the chain of frames can be short-circuited (frame.hpp):
-//   the delegator hands its stack's place over to the delegate's and is not heard of until the delegate ends
-//   or generator_exit is to be raised in the delegator.
+// * A generator given away has no other owner, so it joins the delegator's chain (frame.hpp): what it yields
+//   goes straight to the root's resumer, and the delegator is not heard of until the delegate ends or
+//   generator_exit is to be raised in the delegator.
 // * A generator that is lent may be advanced by others too, so each item is fetched and passed on.
 // * Anything with next(), and ranges, likewise.
 
@@ -177,7 +177,7 @@ inline namespace KRAIT_BACKEND {
 /// What a frame that yields Yield and is sent Send was resumed with, as the value of its `yield`.
 template <class Send>
 KRAIT_ALWAYS_INLINE inline Send received(frame& self, word sent) {
-  if (sent.raises(&self)) [[unlikely]] {
+  if (sent.raises()) [[unlikely]] {
     raise_pending(self);
   }
   if constexpr (!std::is_void_v<Send>) {
@@ -249,15 +249,14 @@ Return delegate_to_lent(frame& self, owner<Handle, Return, which>& inner) {
       return inner.delegated_value(*came.of, fresh);
     }
     const word sent = pass_on<Yield, Y>(self, came.item);
-    if (!sent.raises(&self)) {
+    if (!sent.raises()) {
       came = advance(sent);
       continue;
     }
-    std::exception_ptr thrown = std::exchange(self.rest().exception, nullptr);
+    std::exception_ptr thrown = take_thrown(self);
     if (thrown == nullptr || is_generator_exit(thrown)) {
       static_cast<void>(inner.close());
-      self.rest().exception = std::move(thrown);
-      raise_pending(self);
+      raise_pending(self, std::move(thrown));
     }
     if (inner.checked().state() == generator_state::closed) {
       check_reuse(inner.checked());
@@ -292,14 +291,13 @@ Return delegate_to_given(frame& self, owner<Handle, Return, which>& given) {
       return owned.delegated_value(child, false);
     }
     self.attach_delegate(child, owned.place());
-    const word sent = hand_over(self, *child.leaf, nullptr);
+    const word sent = resume(child, nullptr);
     self.rest().delegate = nullptr;
-    if (sent.raises(&self)) {
+    if (sent.raises()) {
       // generator_exit, given or new; raise_exit() has made `owned` a root of its own again.
-      std::exception_ptr thrown = std::exchange(self.rest().exception, nullptr);
+      std::exception_ptr thrown = take_thrown(self);
       static_cast<void>(owned.close());
-      self.rest().exception = std::move(thrown);
-      raise_pending(self);
+      raise_pending(self, std::move(thrown));
     }
     owned.take_end(child);
     if constexpr (!std::is_void_v<Return>) {
@@ -337,8 +335,8 @@ auto delegate_to_iterator(frame& self, T& iterator) -> typename return_type_of<s
 
   for (bool more = goes_on(next); more;) {
     const word sent = yield_word(self, item);
-    if (sent.raises(&self)) {
-      std::exception_ptr thrown = std::exchange(self.rest().exception, nullptr);
+    if (sent.raises()) {
+      std::exception_ptr thrown = take_thrown(self);
       if (thrown == nullptr || is_generator_exit(thrown)) {
         if constexpr (requires { iterator.close(); }) {
           more = goes_on([&] {
@@ -347,8 +345,7 @@ auto delegate_to_iterator(frame& self, T& iterator) -> typename return_type_of<s
           });
         }
         if (more) {
-          self.rest().exception = std::move(thrown);
-          raise_pending(self);
+          raise_pending(self, std::move(thrown));
         }
       } else if constexpr (requires { iterator.throw_(thrown); }) {
         more =
@@ -409,7 +406,7 @@ void delegate_to_range(frame& self, Range&& range) {
         return std::forward<decltype(element)>(element);
       }
     }));
-    if (sent.raises(&self)) {
+    if (sent.raises()) {
       try {
         raise_pending(self);
       } catch (const stop_iteration<>&) {

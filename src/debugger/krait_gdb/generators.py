@@ -12,7 +12,7 @@ class Table:
 
     MEMBERS = """version size arenas arena_base arena_used arena_guard arena_size arena_next arena_colours arena_colour
         unpooled_frames unpooled_frame_self unpooled_frame_next
-        frame_caller frame_own frame_rest frame_leaf frame_root frame_stage
+        frame_caller frame_own frame_rest frame_root frame_stage
         rest_delegator rest_delegate rest_name rest_limit
         frameless_delegate stage_created stage_started
         rest_kind kind_coroutine kind_async_generator
@@ -26,7 +26,7 @@ class Table:
             vars(self).update(zip(self.MEMBERS, words(address, len(self.MEMBERS))))
         except gdb.MemoryError:
             raise gdb.GdbError("There is neither a process nor a core dump.") from None
-        if self.version != 2:
+        if self.version != 3:
             raise gdb.GdbError("krait_debugger_table has version %d, which this script does not know." % self.version)
 
 
@@ -47,7 +47,11 @@ class Generator:
         self.kind = {table.kind_coroutine: "coroutine ", table.kind_async_generator: "async_generator "}.get(kind, "")
         self.delegates_to_iterator = delegate == table.frameless_delegate
         self.delegate = word(delegate) if delegate else 0
-        self.resume_at = word(address + table.frame_own + 8)
+        # Who delegates to what was given to it waits as that one's resumer; else, who is suspended is so in its root.
+        self.root = word(address + table.frame_root)
+        given = self.delegate and word(word(self.delegate + table.frame_rest) + table.rest_delegator) == address
+        self.record = self.delegate + table.frame_caller if given else self.root + table.frame_own
+        self.resume_at = word(self.record + 8)
 
     def started(self):
         return self.stage() == self.table.stage_started
@@ -62,8 +66,7 @@ class Generator:
         if not self.started():
             return "closed"
         # Who delegates is running while its delegate is.
-        leaf = word(word(self.address + self.table.frame_root) + self.table.frame_leaf)
-        return "suspended" if word(leaf + self.table.frame_own + 8) else "running"
+        return "suspended" if word(self.root + self.table.frame_own + 8) else "running"
 
     def left(self):
         """Is its stack one that has been left, to be continued? Also of one that delegates, running or not."""
@@ -87,7 +90,7 @@ class Generator:
 
     def registers(self, machine):
         # Where to continue is an address in code on the native backend, and one on the stack itself with Boost.Context.
-        return registers(machine, self.address + self.table.frame_own, self.holds(self.resume_at))
+        return registers(machine, self.record, self.holds(self.resume_at))
 
     def __str__(self):
         return "%s%s at %#x" % (self.kind, self.name, self.address)

@@ -15,13 +15,24 @@
 
 namespace krait::detail {
 
-/// Takes what rarely_used::exception says is to be raised.
+/// Takes what is to be raised in `self`, which is its chain's innermost frame: null for a new generator_exit.
+inline std::exception_ptr take_thrown(frame& self) noexcept {
+  return std::exchange(self.root->rest().exception, nullptr);
+}
+
+/// The same, with the generator_exit made.
 std::exception_ptr take_pending(frame& self);
 
-/// Raises what rarely_used::exception says, on the frame's own stack. Inlined, as every frame that an
-/// exception leaves costs as much as ten switches.
+/// Raises it, on the frame's own stack. Inlined, as every frame that an exception leaves costs as much as ten
+/// switches.
 [[noreturn]] KRAIT_ALWAYS_INLINE inline void raise_pending(frame& self) {
   std::rethrow_exception(take_pending(self));
+}
+
+/// The same of what was taken.
+[[noreturn]] inline void raise_pending(frame& self, std::exception_ptr thrown) {
+  self.root->rest().exception = std::move(thrown);
+  raise_pending(self);
 }
 
 /// `self`, which runs, belongs to nobody any more. From the frame that runs up to this one, nobody is to
@@ -31,43 +42,33 @@ void abandon(frame& self) noexcept;
 inline namespace KRAIT_BACKEND {
 
 /// Runs a chain until it yields (the yielded object) or has ended (none). Throws value_error if it is
-/// running.
-///
-/// `last` is a guess at the chain's leaf, updated. To check a guess costs nothing, as the processor goes on
-/// with it meanwhile; to load the leaf is a step in the chain of loads that each item has to wait for. The
-/// last jump has left the address in a register.
-KRAIT_ALWAYS_INLINE inline word advance(frame& self, word sent, context*& last) {
-  // The compiler must not see that `leaf` is self.leaf either way, or it loads that.
-  context* leaf = last;
-  asm("" : "+r"(leaf));
-  if (self.leaf != last) [[unlikely]] {
-    leaf = self.leaf;
-    asm("" : "+r"(leaf));
-  }
-  if (!leaf->resumable()) [[unlikely]] {
-    if (self.stage == stage::started) {
-      throw_already_executing(self);
+/// running. `self`, its root, is the same afterwards: see resume().
+KRAIT_ALWAYS_INLINE inline word advance(frame*& self, word sent) {
+  if (!self->resumable()) [[unlikely]] {
+    if (self->stage == stage::started) {
+      throw_already_executing(*self);
     }
-    check_reuse(self);
+    check_reuse(*self);
     return nullptr;
   }
-  return resume(*leaf, sent, last);
+  context* resumed = self;
+  const word came = resume(resumed, sent);
+  self = static_cast<frame*>(resumed);
+  return came;
 }
 
-/// Raises `exception`, which is no generator_exit, where the chain is suspended.
+/// Raises `exception` (null: a new generator_exit) where the chain is suspended.
 inline word raise_in_leaf(frame& self, std::exception_ptr exception) noexcept {
-  frame& leaf = *self.leaf;
-  leaf.rest().exception = std::move(exception);
-  return resume(leaf, word::raise(&leaf));
+  self.rest().exception = std::move(exception);
+  return resume(self, word::raise());
 }
 
 /// Raises generator_exit (`given`, or a new one) in a suspended generator, after it has closed its delegate.
 inline word raise_exit(frame& self, std::exception_ptr given = nullptr) noexcept {
-  if (self.leaf != &self) {
-    self.detach_delegate();
+  if (frame* const child = self.given_delegate()) {
+    self.detach_delegate(*child);
   }
-  self.rest().exception = std::move(given);
-  return resume(self, word::raise(&self));
+  return raise_in_leaf(self, std::move(given));
 }
 
 /// Destroys a body that has not started, with all that it owns, on its own stack: what it owns may be
@@ -90,7 +91,7 @@ inline void discard(frame& self) noexcept {
   }
   report_ignored_while_closing(self, ignored_exit(self));
   for (;;) {
-    suspend(self, nullptr);
+    suspend(*self.root, nullptr);
   }
 }
 
@@ -101,20 +102,10 @@ KRAIT_ALWAYS_INLINE inline void check_stack(frame& self) {
   }
 }
 
-/// Suspends the frame with what it yields. Returns what it is resumed with.
+/// Suspends the frame, and so its chain, with what it yields. Returns what it is resumed with.
 KRAIT_ALWAYS_INLINE inline word yield_word(frame& self, word yielded) {
   check_stack(self);
-  return suspend(self, yielded);
-}
-
-/// The last thing that runs on a stack, called with its frame ended and its body destroyed.
-[[noreturn]] inline void leave_for_good(frame& self) noexcept {
-  if (frame* const heir = self.rest().delegator) {
-    self.root->leaf = heir;
-    self.rest().delegator = nullptr;
-    finish_into(self, *heir, word::of(self));
-  }
-  finish(self, nullptr);
+  return suspend(*self.root, yielded);
 }
 
 }  // namespace KRAIT_BACKEND

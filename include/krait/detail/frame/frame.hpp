@@ -7,14 +7,18 @@
 // the user holds, its leaf the innermost one, which is where the chain really is suspended:
 //
 //      generator --> root -- delegate --> child -- delegate --> leaf
-//                    | ^ <- delegator --      <- delegator --    | ^
-//                    | +--------------------------- root --------+ |
-//                    +------------------------------ leaf ---------+
+//                    | ^ <- delegator --    | <- delegator --    |
+//                    | +------- root -------+                    |
+//                    | +------- root ----------------------------+
+//                    |                      |                    |
+//            caller: the resumer    caller: in root      caller: in child
+//            own:    in leaf        own:    -            own:    -
 //
-// To resume the root is to resume the leaf, whose `yield` goes straight back to the root's resumer: an item
-// costs the same at any depth. Only the leaf's context knows the resumer; it is handed over when the chain
-// grows or shrinks. The frames between are not touched until the frame below them ends, or GeneratorExit is
-// to be raised in them: that goes level by level, each closing what it delegates to first, as in Python.
+// A chain is resumed and yields through one context, its root's: whoever is innermost suspends with it, and so an item
+// goes straight from the leaf to the root's resumer, at the same cost at any depth. To delegate is to resume the
+// delegate: the delegator waits in the delegate's `caller`, as any resumer does, until the delegate ends, and is not
+// touched before; but what the delegate yields does not go there. generator_exit is raised level by level, each closing
+// what it delegates to first, as in Python: for that, the chain is split again.
 
 #include <cstddef>
 #include <exception>
@@ -59,7 +63,8 @@ struct rarely_used : stack_identities {
   /// be given another frame meanwhile. `&frameless_delegate`: what it delegates to is no generator.
   frame* const* delegate = nullptr;
 
-  /// What is to be raised at the `yield` (none: a new generator_exit) or, once ended, what the body raised.
+  /// What is to be raised at the `yield` where the chain of this root is suspended (none: a new
+  /// generator_exit) or, once ended, what the body raised.
   std::exception_ptr exception;
 
   const char* name = "";
@@ -71,8 +76,7 @@ struct rarely_used : stack_identities {
 
 struct frame : context {
   std::size_t room = 0;  ///< bytes of stack below this object, which lies on the stack itself; 0: nobody's
-  frame* leaf = this;
-  frame* root = this;
+  frame* root = this;    ///< by whose context this frame suspends
   detail::stage stage = stage::created;
   bool owns_name = false;
   bool end_untold = false;  ///< ended, and nobody has been told yet
@@ -97,15 +101,12 @@ struct frame : context {
   generator_state state() const noexcept {
     return stage == stage::created   ? generator_state::created
            : stage != stage::started ? generator_state::closed
-           : leaf->resumable()       ? generator_state::suspended
+           : root->resumable()       ? generator_state::suspended
                                      : generator_state::running;
   }
 
   /// Does the caller run on this frame's stack?
-  KRAIT_ALWAYS_INLINE bool runs_here() const noexcept {
-    return static_cast<std::size_t>(reinterpret_cast<const char*>(this) -
-                                    static_cast<const char*>(current_stack_pointer())) < room;
-  }
+  KRAIT_ALWAYS_INLINE bool runs_here() const noexcept { return above_stack_pointer(this) < room; }
 
   /// The same, also of an evicted frame.
   bool evicted_here() const noexcept {
@@ -128,20 +129,26 @@ struct frame : context {
   void rename(std::string_view new_name);
   void free_name() noexcept;
 
-  /// Splits the chain below this root: what it delegates to becomes a root itself. Constant in depth, as the
-  /// frames further down are left with a stale root: the caller must raise_exit() in the child, which splits
-  /// in turn.
-  void detach_delegate() noexcept;
+  /// The frame that this one delegates to and that was given to it: the next of the chain. Else null.
+  frame* given_delegate() const noexcept {
+    frame* const delegate = rest().delegate != nullptr ? *rest().delegate : nullptr;
+    return delegate != nullptr && delegate->rest().delegator == this ? delegate : nullptr;
+  }
 
-  /// Makes `child`, a suspended or new root whose address stands at `place`, the delegate of this leaf.
+  /// Makes `child`, a suspended or new root whose address stands at `place`, the next of the chain after this
+  /// leaf. It is to be resumed then.
   void attach_delegate(frame& child, frame* const& place) noexcept {
     rest().delegate = &place;
     child.rest().delegator = this;
-    root->leaf = child.leaf;
-    for (frame* inner = child.leaf; inner != this; inner = inner->rest().delegator) {
-      inner->root = root;
+    for (frame* each = &child; each != nullptr; each = each->given_delegate()) {
+      each->root = root;
     }
   }
+
+  /// Splits the chain below this suspended root: `child`, the next, becomes a root itself. Constant in depth, as
+  /// the frames further down are left with a stale root: the caller must raise_exit() in the child, which
+  /// splits in turn.
+  void detach_delegate(frame& child) noexcept;
 };
 
 /// Whatever is delegated to and is no generator has no frame: null.

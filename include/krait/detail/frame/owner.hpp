@@ -115,7 +115,7 @@ struct frame_with_body final : frame_returning<Handle, Return> {
     of(self).body.~Body();
     self.stage = ended;
     self.end_untold = true;
-    leave_for_good(self);
+    finish(self, nullptr);
   }
 
   /// Runs the body to its end, and keeps what that left.
@@ -204,20 +204,16 @@ class owner {
   /// Where the frame's address stands, whoever is owned next: see rarely_used::delegate.
   frame* const& place() const noexcept { return frame_; }
 
-  KRAIT_ALWAYS_INLINE static resumption advance(frame& self, context*& last) {
+  KRAIT_ALWAYS_INLINE static resumption advance(frame& self) {
     if constexpr (!has_none<send_type>) {
       if (self.state() == generator_state::suspended) [[unlikely]] {
         throw_cannot_send_none(self);
       }
     }
-    return {&self, detail::advance(self, nullptr, last)};
+    return advanced(self, nullptr);
   }
 
-  KRAIT_ALWAYS_INLINE resumption advance() {
-    frame& self = checked();
-    context* last = likely_leaf(self);
-    return advance(self, last);
-  }
+  KRAIT_ALWAYS_INLINE resumption advance() { return advance(checked()); }
 
   template <class S>
   KRAIT_ALWAYS_INLINE resumption advance_with_value(S& value) {
@@ -225,16 +221,11 @@ class owner {
     if (self.stage == stage::created && !is_none(value)) [[unlikely]] {
       throw_not_just_started(self);
     }
-    context* last = likely_leaf(self);
-    return {&self, detail::advance(self, word::of(value), last)};
+    return advanced(self, word::of(value));
   }
 
   /// At a `yield` that looks elsewhere for what is sent.
-  resumption advance_with_none() {
-    frame& self = checked();
-    context* last = likely_leaf(self);
-    return {&self, detail::advance(self, nullptr, last)};
-  }
+  resumption advance_with_none() { return advanced(checked(), nullptr); }
 
   /// Throws type_error if it is null.
   resumption raise(std::exception_ptr exception);
@@ -284,9 +275,10 @@ class owner {
   static auto& result_of(frame& self) noexcept { return frame_returning<Handle, Return>::of(self).result; }
 
  private:
-  /// What a coroutine is suspended in is nearly always what it awaits.
-  KRAIT_ALWAYS_INLINE static context* likely_leaf(frame& self) noexcept {
-    return which == kind::coroutine ? self.leaf : &self;
+  KRAIT_ALWAYS_INLINE static resumption advanced(frame& self, word sent) {
+    frame* resumed = &self;
+    const word came = detail::advance(resumed, sent);
+    return {resumed, came};
   }
 
   template <class Body>
@@ -380,7 +372,7 @@ auto owner<Handle, Return, which>::raise(std::exception_ptr exception) -> resump
     case generator_state::suspended:
       break;
   }
-  if (self.leaf != &self && is_generator_exit(exception)) {
+  if (self.given_delegate() != nullptr && is_generator_exit(exception)) {
     return {&self, raise_exit(self, std::move(exception))};
   }
   return {&self, raise_in_leaf(self, std::move(exception))};

@@ -10,14 +10,12 @@
 //      resume() returns word <---------------- suspend(c, word)
 //                      <---------------------- finish(c, word)           never comes back
 //
-//      hand_over(d, c, word): d leaves its stack for c's, and c inherits d's resumer: what c suspends with
-//      goes straight there. This is what makes delegation cost the same at any depth.
-//
 // A context is a place to leave notes, not a stack: suspend(c, ...) may be called from a deeper stack than
 // the one c was first entered on (a coroutine that c's own code has resumed), and resume(c, ...) then goes on
 // there. An event loop parks a task with all the generators it is in the midst of this way.
 
 #include <cstddef>
+#include <utility>
 
 #include "krait/detail/config.hpp"
 #include "krait/detail/switch/exception_state.hpp"
@@ -66,10 +64,9 @@ inline namespace KRAIT_BACKEND {
 
 /// A jump with the sanitizers told, but exceptions not looked after.
 template <side save, side load>
-[[gnu::always_inline]] inline arrival announced_jump(context& from, context& to, void* target,
-                                                     word sent) noexcept {
-  switch_announcement<save, load> announcement(from.identities, *to.identities);
-  const arrival back = jump<offset_of<save>, offset_of<load>>(&from, &to, target, sent.bits());
+[[gnu::always_inline]] inline arrival announced_jump(context& self, void* target, word sent) noexcept {
+  switch_announcement announcement(&self.identities->of<save>(), self.identities->of<load>());
+  const arrival back = jump<offset_of<save>, offset_of<load>>(&self, &self, target, sent.bits());
   announcement.returned();
   return back;
 }
@@ -77,70 +74,47 @@ template <side save, side load>
 /// The rare case: this stack is left inside a handler, or while it unwinds. Hidden: another module's would
 /// find the exception state for that module only.
 template <side save, side load>
-[[gnu::noinline, gnu::cold, gnu::visibility("hidden")]] arrival jump_with_exceptions(context& from,
-                                                                                     context& to,
+[[gnu::noinline, gnu::cold, gnu::visibility("hidden")]] arrival jump_with_exceptions(context& self,
                                                                                      void* target,
                                                                                      word sent) noexcept {
   const exception_state mine = set_exceptions_aside();
-  const arrival back = announced_jump<save, load>(from, to, target, sent);
+  const arrival back = announced_jump<save, load>(self, target, sent);
   put_exceptions_back(mine);
   return back;
 }
 
-/// Leaves here, to be continued through one side of `from`, and continues a side of `to` at `target`.
+/// Leaves here, to be continued through one side of `self`, and continues the other at `target`.
 template <side save, side load>
-[[gnu::always_inline]] inline arrival leave(context& from, context& to, void* target, word sent) noexcept {
+[[gnu::always_inline]] inline arrival leave(context& self, void* target, word sent) noexcept {
   if (exceptions_active()) [[unlikely]] {
-    return jump_with_exceptions<save, load>(from, to, target, sent);
+    return jump_with_exceptions<save, load>(self, target, sent);
   }
-  return announced_jump<save, load>(from, to, target, sent);
+  return announced_jump<save, load>(self, target, sent);
 }
 
-/// Runs `self`, which must be resumable, until it suspends or finishes (or who it handed over to does), and
-/// returns the word it did so with. `last` becomes a guess at which context that was.
-[[gnu::always_inline]] inline word resume(context& self, word sent, context*& last) noexcept {
-  void* const target = self.own.resume_at;
-  self.own.resume_at = nullptr;
-  const arrival back = leave<side::caller, side::own>(self, self, target, sent);
-  last = static_cast<context*>(back.from);
+/// Runs `self`, which must be resumable, until it suspends or finishes, and returns the word it did so with.
+/// `self` is the same afterwards, but out of a register that the jump leaves it in: nobody need keep it.
+[[gnu::always_inline]] inline word resume(context*& self, word sent) noexcept {
+  void* const target = std::exchange(self->own.resume_at, nullptr);
+  const arrival back = leave<side::caller, side::own>(*self, target, sent);
+  self = static_cast<context*>(back.from);
   return word::from_bits(back.word);
 }
 [[gnu::always_inline]] inline word resume(context& self, word sent) noexcept {
-  context* ignored;
-  return resume(self, sent, ignored);
+  context* resumed = &self;
+  return resume(resumed, sent);
 }
 
 /// Goes back to the resumer, and returns the word of the next resume.
 [[gnu::always_inline]] inline word suspend(context& self, word sent) noexcept {
-  return word::from_bits(leave<side::own, side::caller>(self, self, self.caller.resume_at, sent).word);
-}
-
-/// Suspends `self`, which runs here, and runs `heir` with self's resumer as its own. Returns when somebody
-/// resumes `self` (or hands over to it), with their word.
-[[gnu::always_inline]] inline word hand_over(context& self, context& heir, word sent) noexcept {
-  heir.caller = self.caller;
-  sanitizers_inherit(heir.identities->caller, self.identities->caller);
-  void* const target = heir.own.resume_at;
-  heir.own.resume_at = nullptr;
-  return word::from_bits(leave<side::own, side::own>(self, heir, target, sent).word);
+  return word::from_bits(leave<side::own, side::caller>(self, self.caller.resume_at, sent).word);
 }
 
 /// The last switch away from a stack: to the resumer. Afterwards the stack may be freed.
 [[noreturn]] inline void finish(context& self, word sent) noexcept {
   void* const bits = sent.bits();  // AddressSanitizer may have `sent` where nothing is after the announcement
-  switch_announcement<side::own, side::caller> announcement(nullptr, *self.identities);
+  switch_announcement announcement(nullptr, self.identities->caller);
   jump_for_good(self.caller, self.caller, self.caller.resume_at, bits);
-}
-
-/// The last switch away from a stack: `heir` goes on, with self's resumer as its own.
-[[noreturn]] inline void finish_into(context& self, context& heir, word sent) noexcept {
-  heir.caller = self.caller;
-  sanitizers_inherit(heir.identities->caller, self.identities->caller);
-  void* const target = heir.own.resume_at;
-  heir.own.resume_at = nullptr;
-  void* const bits = sent.bits();
-  switch_announcement<side::own, side::own> announcement(nullptr, *heir.identities);
-  jump_for_good(self.caller, heir.own, target, bits);
 }
 
 /// Makes `self` resumable: the first resume calls `entry`, which must not return, with a reference to

@@ -4,6 +4,8 @@
 // The two questions that both backends have to ask the machine in assembly, because a compiler would answer
 // them from memory although the stack, or the thread, has changed since.
 
+#include <cstddef>
+
 #if defined(__has_feature)
 #if __has_feature(safe_stack) || __has_feature(shadow_call_stack)
 #error \
@@ -32,6 +34,17 @@ namespace krait::detail {
 #endif
 }
 
+/// How far above the stack pointer of the caller `place` lies.
+[[gnu::always_inline]] inline std::size_t above_stack_pointer(const void* place) noexcept {
+  auto distance = reinterpret_cast<std::size_t>(place);
+#if defined(__x86_64__) && defined(__LP64__)
+  asm volatile("subq %%rsp, %0" : "+r"(distance) : : "cc");  // not by way of another register
+#else
+  distance -= reinterpret_cast<std::size_t>(current_stack_pointer());
+#endif
+  return distance;
+}
+
 struct exception_state;
 
 /// Where the calling thread's exception state is (src/switch/exception_state.cpp). Slow. Hidden, as is the
@@ -43,10 +56,14 @@ struct exception_state;
 [[gnu::always_inline]] inline exception_state* current_exception_state() noexcept {
 #if defined(__x86_64__) && defined(__LP64__) && defined(__ELF__)
   exception_state* state;
+#if defined(__PIC__) && !defined(__PIE__)  // may become part of a shared object
   asm volatile(
       "movq krait_exception_state@gottpoff(%%rip), %0\n\t"
       "movq %%fs:(%0), %0"
       : "=r"(state));
+#else
+  asm volatile("movq %%fs:krait_exception_state@tpoff, %0" : "=r"(state));
+#endif
   return state;
 #elif defined(__aarch64__) && defined(__LP64__) && defined(__ELF__)
   exception_state* state;

@@ -38,22 +38,22 @@ inline constexpr std::size_t frame_pointer_at = 0;
 template <std::size_t save_at, std::size_t load_at>
 [[gnu::always_inline]] inline arrival jump(void* save, void* load, void* target, void* word) noexcept {
   register void* x0 asm("x0") = word;
-  register void* x1 asm("x1") = save;
+  register void* x1 asm("x1");  // undefined afterwards, and may hold `save` before
   register void* x2 asm("x2") = load;
   register void* x3 asm("x3") = target;
   asm volatile(
       "adr x16, 1f\n\t"
       "mov x17, sp\n\t"
-      "stp x29, x16, [x1, %[save]]\n\t"
-      "stp x17, x19, [x1, %[save] + 16]\n\t"
+      "stp x29, x16, [%[from], %[save]]\n\t"
+      "stp x17, x19, [%[from], %[save] + 16]\n\t"
       "ldp x17, x19, [x2, %[load] + 16]\n\t"
       "ldr x29, [x2, %[load]]\n\t"
       "mov sp, x17\n\t"
       "br x3\n\t"
       ".p2align 4\n"
       "1:\n\t" KRAIT_LANDING_PAD
-      : "+r"(x0), "+r"(x1), "+r"(x2), "+r"(x3)
-      : [save] "i"(save_at), [load] "i"(load_at)
+      : "+r"(x0), "=r"(x1), "+r"(x2), "+r"(x3)
+      : [from] "r"(save), [save] "i"(save_at), [load] "i"(load_at)
       : "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16", "x17", "x18",
         "x20", "x21", "x22", "x23", "x24", "x25", "x26", "x27", "x28", "x30", "memory", "cc", "v0", "v1",
         "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14", "v15", "v16",

@@ -38,22 +38,22 @@ inline constexpr std::size_t frame_pointer_at = 16;
 template <std::size_t save_at, std::size_t load_at>
 [[gnu::always_inline]] inline arrival jump(void* save, void* load, void* target, void* word) noexcept {
   register void* a0 asm("a0") = word;
-  register void* a1 asm("a1") = save;
+  register void* a1 asm("a1");  // undefined afterwards, and may hold `save` before
   register void* a2 asm("a2") = load;
   register void* a3 asm("a3") = target;
   asm volatile(
       "lla t0, 1f\n\t"
-      "sd s0, %[save]+0(a1)\n\t"
-      "sd t0, %[save]+8(a1)\n\t"
-      "sd sp, %[save]+16(a1)\n\t"
-      "sd s1, %[save]+24(a1)\n\t"
+      "sd s0, %[save]+0(%[from])\n\t"
+      "sd t0, %[save]+8(%[from])\n\t"
+      "sd sp, %[save]+16(%[from])\n\t"
+      "sd s1, %[save]+24(%[from])\n\t"
       "ld s0, %[load]+0(a2)\n\t"
       "ld s1, %[load]+24(a2)\n\t"
       "ld sp, %[load]+16(a2)\n\t"
       "jr a3\n"
       "1:"
-      : "+r"(a0), "+r"(a1), "+r"(a2), "+r"(a3)
-      : [save] "i"(save_at), [load] "i"(load_at)
+      : "+r"(a0), "=r"(a1), "+r"(a2), "+r"(a3)
+      : [from] "r"(save), [save] "i"(save_at), [load] "i"(load_at)
       : "ra", "t0", "t1", "t2", "t3", "t4", "t5", "t6", "a4", "a5", "a6", "a7", "s2", "s3", "s4", "s5", "s6",
         "s7", "s8", "s9", "s10", "s11", "memory" KRAIT_CLOBBERS_FLOAT KRAIT_CLOBBERS_VECTOR);
   return {a0, a2};

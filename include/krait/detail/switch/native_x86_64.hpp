@@ -100,18 +100,22 @@ inline namespace native {
 inline constexpr std::size_t frame_pointer_at = 0;
 
 /// Leaves here, to be continued through the record at `save + save_at`, and continues the one at `load +
-/// load_at` at `target`. Returns what the jump sent that comes back. (Mostly, both records are in one
-/// object: with constant offsets from one address, the compiler has one address to keep.)
+/// load_at` at `target`. Returns what the jump sent that comes back.
+///
+/// Mostly both records are in one object, at constant offsets. Then the compiler has one address to keep, and one
+/// register does for both; where they are not, `save` is in any that is left. All is saved before anything is loaded,
+/// so that may be rbp or rbx.
 template <std::size_t save_at, std::size_t load_at>
 [[gnu::always_inline]] inline arrival jump(void* save, void* load, void* target, void* word) noexcept {
   static_assert(load_at + 24 < 64, "one byte of a LEB128 number");
+  [[maybe_unused]] void* undefined;  // rsi, which may hold `save` before
   KRAIT_HAS_CALL_FRAME_INFORMATION();
   asm volatile(
       "leaq 1f(%%rip), %%rax\n\t"
-      "movq %%rbp, %c[save]+0(%%rsi)\n\t"
-      "movq %%rax, %c[save]+8(%%rsi)\n\t"
-      "movq %%rsp, %c[save]+16(%%rsi)\n\t"
-      "movq %%rbx, %c[save]+24(%%rsi)\n\t"
+      "movq %%rbp, %c[save]+0(%[from])\n\t"
+      "movq %%rax, %c[save]+8(%[from])\n\t"
+      "movq %%rsp, %c[save]+16(%[from])\n\t"
+      "movq %%rbx, %c[save]+24(%[from])\n\t"
       KRAIT_CALLED_BY("%c[load]")
       "movq %c[load]+0(%%rdx), %%rbp\n\t"
       "movq %c[load]+24(%%rdx), %%rbx\n\t"
@@ -121,8 +125,8 @@ template <std::size_t save_at, std::size_t load_at>
       "nop\n\t"
       ".p2align 4\n"
       "1:\n\t" KRAIT_LANDING_PAD
-      : "+D"(word), "+S"(save), "+d"(load), "+c"(target)
-      : [save] "i"(save_at), [load] "i"(load_at)
+      : "+D"(word), "+d"(load), "+c"(target), "=S"(undefined)
+      : [from] "r"(save), [save] "i"(save_at), [load] "i"(load_at)
       : "rax", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory", "cc", "xmm0", "xmm1", "xmm2",
         "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14",
         "xmm15", "mm0", "mm1", "mm2", "mm3", "mm4", "mm5", "mm6", "mm7", "st", "st(1)", "st(2)", "st(3)",

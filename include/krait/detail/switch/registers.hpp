@@ -23,7 +23,7 @@ struct registers {
 struct arrival {
   void* word;  ///< what was sent
   void*
-      from;  ///< the object that the other side passed as its `load`: where this side's record lies, usually
+      from;  ///< what the other side passed as its `load`; fcontext: this side. Within one object, that is the same
 };
 
 static_assert(offsetof(registers, frame_pointer) == 0 && offsetof(registers, resume_at) == 8 &&

@@ -28,8 +28,7 @@ struct stack_identity {
   std::size_t size;
   union {
     void* fiber;            ///< ThreadSanitizer's
-    stack_identity* left;   ///< of `own`: of the stack that was left for it
-    stack_identity** note;  ///< of `caller`: where who waits there will look for the same
+    stack_identity** left;  ///< AddressSanitizer: where who goes on here will look for whom was left for it
   };
 
 #if defined(KRAIT_ASAN) || defined(KRAIT_TSAN)
@@ -45,6 +44,7 @@ enum class side { caller, own };
 struct stack_identities {
   stack_identity caller;
   stack_identity own;
+  stack_identity* entered_from;  ///< AddressSanitizer: where a new stack looks for the same
 
   template <side which>
   stack_identity& of() noexcept {
@@ -53,10 +53,9 @@ struct stack_identities {
 };
 
 // Only who arrives on a stack is told the bounds of the one that was left, and they belong into the identity
-// that the leaver knows. Which that is, the leaver writes where the arriver will look: into the context, if
-// it is to go on as that context's own, else among the variables of the resumer that waits. A thread_local
-// would not do: compilers take its address for constant although a switch may change the thread, and each
-// shared object might have its own.
+// that the leaver knows. Which that is, the leaver writes where the arriver will look: among the variables of
+// the flow that waits, or beside the identities of a new one. A thread_local would not do: compilers take its
+// address for constant although a switch may change the thread, and each shared object might have its own.
 
 #if defined(KRAIT_ASAN)
 inline void sanitizers_arrived(void* fake_stack, stack_identity* left) noexcept {
@@ -69,48 +68,39 @@ inline void sanitizers_arrived(void* fake_stack, stack_identity* left) noexcept 
 /// First thing on a stack that is entered for the first time.
 inline void sanitizers_entered([[maybe_unused]] const stack_identities& known) noexcept {
 #if defined(KRAIT_ASAN)
-  sanitizers_arrived(nullptr, known.own.left);
+  sanitizers_arrived(nullptr, known.entered_from);
 #endif
 }
 
 /// Tells the sanitizers of one switch: construct before leaving, call `returned` on coming back.
-template <side save, side load>
 class switch_announcement {
  public:
   /// `from` is null when nobody comes back.
-  [[gnu::always_inline]] switch_announcement([[maybe_unused]] stack_identities* from,
-                                             [[maybe_unused]] stack_identities& to) noexcept {
+  [[gnu::always_inline]] switch_announcement([[maybe_unused]] stack_identity* from,
+                                             [[maybe_unused]] stack_identity& to) noexcept {
 #if defined(KRAIT_ASAN)
-    from_ = from;
-    stack_identity* const left = from != nullptr ? &from->of<save>() : nullptr;
-    if constexpr (load == side::own) {
-      to.own.left = left;
-    } else {
-      *to.caller.note = left;
+    *to.left = from;
+    if (from != nullptr) {
+      from->left = &left_;
     }
-    if constexpr (save == side::caller) {
-      from->caller.note = &left_;
-    }
-    __sanitizer_start_switch_fiber(from != nullptr ? &fake_stack_ : nullptr, to.of<load>().bottom,
-                                   to.of<load>().size);
+    __sanitizer_start_switch_fiber(from != nullptr ? &fake_stack_ : nullptr, to.bottom, to.size);
 #endif
 #if defined(KRAIT_TSAN)
     if (from != nullptr) {
-      from->of<save>().fiber = __tsan_get_current_fiber();
+      from->fiber = __tsan_get_current_fiber();
     }
-    __tsan_switch_to_fiber(to.of<load>().fiber, 0);
+    __tsan_switch_to_fiber(to.fiber, 0);
 #endif
   }
 
   [[gnu::always_inline]] void returned() noexcept {
 #if defined(KRAIT_ASAN)
-    sanitizers_arrived(fake_stack_, save == side::own ? from_->own.left : left_);
+    sanitizers_arrived(fake_stack_, left_);
 #endif
   }
 
 #if defined(KRAIT_ASAN)
  private:
-  stack_identities* from_;
   void* fake_stack_ = nullptr;
   stack_identity* left_ = nullptr;
 #endif
@@ -126,6 +116,7 @@ inline void* sanitizers_acquire([[maybe_unused]] const stack& memory,
 #if defined(KRAIT_ASAN)
   known.own.bottom = memory.limit;
   known.own.size = memory.size;
+  known.own.left = &known.entered_from;
   __asan_unpoison_memory_region(memory.limit, memory.size);
   static const bool remembered = std::atexit([] { show_waiting_stacks(); }) == 0;
   static_cast<void>(remembered);
@@ -135,14 +126,6 @@ inline void* sanitizers_acquire([[maybe_unused]] const stack& memory,
   return known.own.fiber;
 #else
   return nullptr;
-#endif
-}
-
-/// `heir` will be left for the stack that `former` would have been left for.
-inline void sanitizers_inherit([[maybe_unused]] stack_identity& heir,
-                               [[maybe_unused]] const stack_identity& former) noexcept {
-#if defined(KRAIT_ASAN) || defined(KRAIT_TSAN)
-  heir = former;
 #endif
 }
 

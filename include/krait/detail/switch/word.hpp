@@ -4,15 +4,17 @@
 // What crosses a switch, in one register:
 //
 //   down, to a body         none         None is sent
-//                           raise(f)     f, which is resumed, has an exception pending: raise that
+//                           raise()      an exception is pending: raise that
 //                           of(object)   a Send, alive until the body yields
 //
 //   up, to a resumer        none         the body has ended
 //                           of(object)   what is yielded, alive until the body is resumed
 //
-// Objects travel as their addresses, so nothing is copied.
+// Objects travel as their addresses, so nothing is copied. None is 0 and raise() is 1: no object is there, and to send
+// them takes no more than a constant.
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <type_traits>
 
@@ -23,8 +25,7 @@ class word {
   constexpr word() noexcept = default;
   constexpr word(std::nullptr_t) noexcept {}  // NOLINT(google-explicit-constructor): None
 
-  /// `resumed` is a context, which is at no address that an object has.
-  static word raise(const void* resumed) noexcept { return word(const_cast<void*>(resumed)); }
+  static word raise() noexcept { return word(reinterpret_cast<void*>(std::uintptr_t{1})); }
 
   template <class T>
   static word of(T& object) noexcept {
@@ -32,7 +33,7 @@ class word {
   }
 
   constexpr bool is_none() const noexcept { return bits_ == nullptr; }
-  bool raises(const void* resumed) const noexcept { return bits_ == resumed; }
+  bool raises() const noexcept { return *this == raise(); }
 
   /// The object itself: an rvalue, if T is no reference. Nothing, if it is void.
   template <class T>
