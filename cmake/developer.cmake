@@ -13,6 +13,10 @@ if(KRAIT_TOP_LEVEL)
   endif()
   set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
   option(KRAIT_WERROR "Treat warnings as errors" OFF)
+  # To compile faster: std::move() and the like are no calls without optimisation either, and garbage is collected late.
+  target_compile_options(krait_developer INTERFACE
+    $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CXX_COMPILER_ID:GNU>>:--param=ggc-min-heapsize=524288>
+    $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CXX_COMPILER_ID:GNU>,$<VERSION_GREATER_EQUAL:$<CXX_COMPILER_VERSION>,12>>:-ffold-simple-inlines>)
   # -fstack-clash-protection: a frame larger than the guard must not step over it.
   target_compile_options(krait_developer INTERFACE
     $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wpedantic;-Wshadow;-Wconversion;-fstack-clash-protection>
