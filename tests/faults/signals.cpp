@@ -116,37 +116,35 @@ class profiler {
   struct sigaction before_ = {};
 };
 
-/// Switches, at any depth, and generators that are made and end by themselves.
-int switches() {
-  static constexpr int items = 300;
-  int sum = 0;
-  generator<int> deep = [](auto& yield) {
-    yield.from(generator<int>([](auto& inner) {
+/// Switches at any depth, `items` of them, and `made` generators that end by themselves. Was all right?
+bool switches(int items = 300, int made = 100) {
+  bool right = true;
+  generator<int> deep = [items](auto& yield) {
+    yield.from(generator<int>([items](auto& inner) {
       for (int i = 0; i < items; ++i) {
         inner(i);
       }
     }));
   };
   for (int i = 0; i < items; ++i) {
-    sum += deep.next() == i;
+    right &= deep.next() == i;
   }
-  sum += deep.resume().returned();
-  for (int i = 0; i < 100; ++i) {
+  right &= deep.resume().returned();
+  for (int i = 0; i < made; ++i) {
     generator<int> ends = [](auto& yield) { yield(1); };
-    sum += ends.next() == 1;
-    sum += ends.resume().returned();
+    right &= ends.next() == 1;
+    right &= ends.resume().returned();
   }
-  return sum;
+  return right;
 }
-constexpr int all_switches = 501;
 
 /// The same, and all that takes exceptions.
-int storm() {
-  int sum = switches();
+bool storm() {
+  bool right = switches();
   for (int i = 0; i < 10; ++i) {
     auto closed = count_up();
-    sum += closed.next() == 0;
-    sum += closed.next() == 1;
+    right &= closed.next() == 0;
+    right &= closed.next() == 1;
     generator<int> catches = [](auto& yield) {
       try {
         yield(1);
@@ -155,17 +153,16 @@ int storm() {
         throw;
       }
     };
-    sum += catches.next() == 1;
-    sum += catches.throw_(std::runtime_error("")) == 2;
+    right &= catches.next() == 1;
+    right &= catches.throw_(std::runtime_error("")) == 2;
     try {
       catches.next();
+      right = false;
     } catch (const std::runtime_error&) {
-      ++sum;
     }
   }
-  return sum;
+  return right;
 }
-constexpr int whole_storm = all_switches + 50;
 
 }  // namespace
 
@@ -182,7 +179,7 @@ TEST_CASE("a profiler's handler uses generators, amid a storm of switches and ex
     {
       const profiler active(mine);
       while (mine.signals < 300) {
-        wrong += walking ? switches() != all_switches : storm() != whole_storm;
+        wrong += walking ? !switches() : !storm();
       }
     }
     CHECK(wrong == 0);
@@ -205,7 +202,7 @@ TEST_CASE("signals amid the making of generators by several threads") {
     ::pthread_sigmask(SIG_BLOCK, &profiling, nullptr);
     const auto work = [&] {
       while (mine.signals < 200) {
-        wrong += storm() != whole_storm;
+        wrong += !storm();
       }
     };
     std::thread other(work);
@@ -268,8 +265,9 @@ const scenario stepped("single steps", [] {
   });
 });
 
+// Few of each: a step at the same place for the hundredth time shows nothing new.
 const scenario walked("walks at each step",
-                      [] { return with_single_steps(true, [] { return switches() == all_switches; }); });
+                      [] { return with_single_steps(true, [] { return switches(10, 5); }); });
 
 }  // namespace
 
@@ -282,7 +280,7 @@ TEST_CASE("a signal behind every single instruction: its handler uses generators
     CHECK(end.status.exited_with(0));
     const int signals = std::atoi(end.text.c_str());
     MESSAGE(signals << " signals");
-    CHECK(signals > 10'000);
+    CHECK(signals > 1'000);
   }
 }
 

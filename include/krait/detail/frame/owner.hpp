@@ -119,7 +119,7 @@ struct frame_with_body final : frame_returning<Handle, Return> {
   }
 
   /// Runs the body to its end, and keeps what that left.
-  KRAIT_ALWAYS_INLINE static stage run(frame& self) noexcept {
+  [[gnu::always_inline]] static stage run(frame& self) noexcept {
     try {
       Handle& handle = of(self);
       if constexpr (std::is_void_v<Return>) {
