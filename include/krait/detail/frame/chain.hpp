@@ -64,7 +64,8 @@ inline word raise_in_leaf(frame& self, std::exception_ptr exception) noexcept {
 }
 
 /// Raises generator_exit (`given`, or a new one) in a suspended generator, after it has closed its delegate.
-inline word raise_exit(frame& self, std::exception_ptr given = nullptr) noexcept {
+/// Inlined always, for backtraces: see frame_with_body::enter().
+[[gnu::always_inline]] inline word raise_exit(frame& self, std::exception_ptr given = nullptr) noexcept {
   if (frame* const child = self.given_delegate()) {
     self.detach_delegate(*child);
   }

@@ -98,6 +98,8 @@ struct frame_with_body final : frame_returning<Handle, Return> {
       : frame_returning<Handle, Return>(rarely_used), body(std::forward<B>(callable)) {}
   ~frame_with_body() {}
 
+  // What it calls of this class is inlined always: a function that no exception passes has no call frame
+  // information in some builds, and backtraces from the body would end here.
   static void enter(registers& caller) noexcept {
     auto& self = static_cast<frame&>(context_of(caller));
     sanitizers_entered(*self.identities);
@@ -111,7 +113,7 @@ struct frame_with_body final : frame_returning<Handle, Return> {
  private:
   static frame_with_body& of(frame& self) noexcept { return static_cast<frame_with_body&>(self); }
 
-  [[noreturn]] KRAIT_ALWAYS_INLINE static void end(frame& self, stage ended) noexcept {
+  [[noreturn, gnu::always_inline]] static void end(frame& self, stage ended) noexcept {
     of(self).body.~Body();
     self.stage = ended;
     self.end_untold = true;
