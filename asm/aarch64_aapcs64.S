@@ -43,6 +43,20 @@ krait_native_start:
         .cfi_endproc
         .size   krait_native_start, . - krait_native_start
 
+        .globl  krait_way_out
+        .hidden krait_way_out
+        .type   krait_way_out, %function
+        .p2align 4
+krait_way_out:
+        .cfi_startproc
+        hint    #34                     // bti c
+        mov     x1, sp
+        mov     x2, x29
+        mov     x3, x30
+        b       krait_way_out_at
+        .cfi_endproc
+        .size   krait_way_out, . - krait_way_out
+
         .section .note.GNU-stack, "", %progbits
 
         // This file honours branch target identification.

@@ -41,4 +41,17 @@ krait_native_start:
         .cfi_endproc
         .size   krait_native_start, . - krait_native_start
 
+        .globl  krait_way_out
+        .hidden krait_way_out
+        .type   krait_way_out, @function
+        .p2align 4
+krait_way_out:
+        .cfi_startproc
+        mv      a1, sp
+        mv      a2, s0
+        mv      a3, ra
+        tail    krait_way_out_at
+        .cfi_endproc
+        .size   krait_way_out, . - krait_way_out
+
         .section .note.GNU-stack, "", @progbits

@@ -53,6 +53,38 @@ krait_native_start:
         .cfi_endproc
         .size   krait_native_start, . - krait_native_start
 
+        # krait_way_out(self) (chain.hpp) says where it was called: krait_way_out_at(self, stack pointer,
+        # frame pointer, address to return to).
+        .globl  krait_way_out
+        .hidden krait_way_out
+        .type   krait_way_out, @function
+        .p2align 4
+krait_way_out:
+        .cfi_startproc
+        endbr64
+        leaq    8(%rsp), %rsi
+        movq    %rbp, %rdx
+        movq    (%rsp), %rcx
+        jmp     krait_way_out_at
+        .cfi_endproc
+        .size   krait_way_out, . - krait_way_out
+
+        # Jumped to with the address to return to in rax (machine.hpp): pushes it, and goes on to what rsi points to.
+        .globl  krait_call_for_good
+        .hidden krait_call_for_good
+        .type   krait_call_for_good, @function
+        .p2align 4
+krait_call_for_good:
+        .cfi_startproc
+        .cfi_def_cfa_offset 0
+        .cfi_register 16, 0
+        pushq   %rax
+        .cfi_def_cfa_offset 8
+        .cfi_offset 16, -8
+        jmpq    *%rsi
+        .cfi_endproc
+        .size   krait_call_for_good, . - krait_call_for_good
+
         .section .note.GNU-stack, "", @progbits
 
         # This file honours indirect branch tracking.

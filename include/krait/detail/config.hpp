@@ -4,9 +4,11 @@
 // Which backend this translation unit switches stacks with. A user never sets this by hand: the CMake target
 // krait::native defines KRAIT_NATIVE, krait::krait does not. Everything whose code depends on the choice
 // lives in an inline namespace named after the backend, so that both can be linked into one program.
+#if (defined(__x86_64__) || defined(__aarch64__) || defined(__riscv)) && defined(__LP64__) && defined(__ELF__)
+#define KRAIT_HAS_ASSEMBLY 1
+#endif
 #if defined(KRAIT_NATIVE)
-#if !((defined(__x86_64__) || defined(__aarch64__) || defined(__riscv)) && defined(__LP64__) && \
-      defined(__ELF__))
+#if !defined(KRAIT_HAS_ASSEMBLY)
 #error "krait has no native backend for this machine: link krait::krait (Boost.Context) instead"
 #endif
 #define KRAIT_BACKEND native

@@ -23,9 +23,21 @@ inline std::exception_ptr take_thrown(frame& self) noexcept {
 /// The same, with the generator_exit made.
 std::exception_ptr take_pending(frame& self);
 
+#if defined(KRAIT_HAS_ASSEMBLY)
+/// Called on the stack of `self`, which is going to raise what is pending. If that is a new generator_exit and nobody
+/// would see it (src/frame/dropping.cpp), returns what is to be called instead: rarely_used::leave. Who would is known by
+/// this call: so it must stand where the exception is going to be raised.
+extern "C" auto krait_way_out(frame& self) -> decltype(rarely_used::leave);
+#endif
+
 /// Raises it, on the frame's own stack. Inlined, as every frame that an exception leaves costs as much as ten
 /// switches.
 [[noreturn]] KRAIT_ALWAYS_INLINE inline void raise_pending(frame& self) {
+#if defined(KRAIT_HAS_ASSEMBLY)
+  if (const auto leave = krait_way_out(self)) {
+    call_for_good(leave, self);
+  }
+#endif
   std::rethrow_exception(take_pending(self));
 }
 

@@ -55,6 +55,12 @@ enum class eviction : unsigned char {
 /// coroutine that has ended cannot be resumed.
 enum class kind : unsigned char { generator, coroutine, async_generator };
 
+/// Never thrown. The end of a body's stack has a handler for it, by which that is known (src/frame/call_site.cpp).
+class end_of_stack {
+ public:
+  virtual ~end_of_stack();
+};
+
 /// What of a frame is looked at only when it is made, ends, delegates or is asked about.
 struct rarely_used : stack_identities {
   frame* delegator = nullptr;
@@ -72,6 +78,10 @@ struct rarely_used : stack_identities {
   stack memory;
   void* fiber = nullptr;           ///< ThreadSanitizer's
   stack_source* source = nullptr;  ///< null: the default pool
+
+  /// To be called on its own stack, as if a generator_exit had reached the end of that: destroys the body, and does not
+  /// come back.
+  void (*leave)(frame&) noexcept = nullptr;
 };
 
 struct frame : context {

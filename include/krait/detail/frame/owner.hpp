@@ -110,6 +110,9 @@ struct frame_with_body final : frame_returning<Handle, Return> {
     end(self, run(self));
   }
 
+  /// Does not return to the body, whoever called it: see rarely_used::leave.
+  static void leave(frame& self) noexcept { end(self, stage::exited); }
+
  private:
   static frame_with_body& of(frame& self) noexcept { return static_cast<frame_with_body&>(self); }
 
@@ -120,16 +123,28 @@ struct frame_with_body final : frame_returning<Handle, Return> {
     finish(self, nullptr);
   }
 
+  /// Runs the body. When it is inlined into what handles everything, GCC still says in its tables whether anything is
+  /// to be done on the way there. LLVM does not.
+#if defined(__clang__)
+  [[gnu::noinline]]
+#else
+  [[gnu::always_inline]]
+#endif
+  static void call_body(frame& self) {
+    Handle& handle = of(self);
+    if constexpr (std::is_void_v<Return>) {
+      of(self).body(handle);
+    } else {
+      of(self).result.emplace(of(self).body(handle));
+    }
+  }
+
   /// Runs the body to its end, and keeps what that left.
   [[gnu::always_inline]] static stage run(frame& self) noexcept {
     try {
-      Handle& handle = of(self);
-      if constexpr (std::is_void_v<Return>) {
-        of(self).body(handle);
-      } else {
-        of(self).result.emplace(of(self).body(handle));
-      }
+      call_body(self);
       return stage::returned;
+    } catch (const end_of_stack&) {  // before all others
     } catch (const generator_exit&) {
       self.rest().exception = std::current_exception();
       return stage::exited;
@@ -308,7 +323,7 @@ frame* owner<Handle, Return, which>::make(stack_source* source, Body&& body, con
   auto* const placed = ::new (home.place()) frame_with(std::forward<Body>(body));
   frame& self = placed->base();
   try {
-    home.settle(self, which, name, &frame_with::enter);
+    home.settle(self, which, name, &frame_with::enter, &frame_with::leave);
   } catch (...) {
     std::destroy_at(std::addressof(placed->body));
     placed->~frame_with();

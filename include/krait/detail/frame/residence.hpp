@@ -80,13 +80,15 @@ class site {
   void* place() const noexcept { return place_; }
 
   /// `self`, made here, moves in. Throws std::bad_alloc: then it has not.
-  void settle(frame& self, kind which, const char* name, void (*entry)(registers&)) {
+  void settle(frame& self, kind which, const char* name, void (*entry)(registers&),
+              void (*leave)(frame&) noexcept) {
     rarely_used& rest = self.rest();
     self.room = static_cast<std::size_t>(place_ - memory_.limit);
     rest.kind = which;
     rest.name = name;
     rest.memory = memory_;
     rest.source = source_;
+    rest.leave = leave;
     enlist(self);
     rest.fiber = prepare(self, memory_, place_, entry);
     place_ = nullptr;

@@ -111,7 +111,7 @@ template <side save, side load>
 }
 
 /// The last switch away from a stack: to the resumer. Afterwards the stack may be freed.
-[[noreturn]] inline void finish(context& self, word sent) noexcept {
+[[noreturn, gnu::always_inline]] inline void finish(context& self, word sent) noexcept {
   void* const bits = sent.bits();  // AddressSanitizer may have `sent` where nothing is after the announcement
   switch_announcement announcement(nullptr, self.identities->caller);
   jump_for_good(self.caller, self.caller, self.caller.resume_at, bits);

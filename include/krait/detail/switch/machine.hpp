@@ -6,6 +6,8 @@
 
 #include <cstddef>
 
+#include "krait/detail/config.hpp"
+
 #if defined(__has_feature)
 #if __has_feature(safe_stack) || __has_feature(shadow_call_stack)
 #error \
@@ -44,6 +46,47 @@ namespace krait::detail {
 #endif
   return distance;
 }
+
+#if defined(KRAIT_HAS_ASSEMBLY)
+/// Calls what does not return, by a jump: a call would leave an entry in the processor's stack of return addresses that
+/// no return ever takes, so that each function that is still to return would be mispredicted.
+template <class Argument>
+[[noreturn, gnu::always_inline]] inline void call_for_good(void (*function)(Argument&) noexcept,
+                                                           Argument& argument) {
+#if defined(__x86_64__)
+  asm volatile(
+      "leaq 1f(%%rip), %%rax\n\t"
+      "jmp krait_call_for_good\n\t"
+      "nop\n"
+      "1:"
+      :
+      : "D"(&argument), "S"(function)
+      : "memory");
+#elif defined(__aarch64__)
+  register void* x0 asm("x0") = &argument;
+  register void (*x16)(Argument&) noexcept asm("x16") = function;
+  asm volatile(
+      "adr x30, 1f\n\t"
+      "br x16\n\t"
+      "nop\n"
+      "1:"
+      :
+      : "r"(x0), "r"(x16)
+      : "memory");
+#else
+  register void* a0 asm("a0") = &argument;
+  asm volatile(
+      "lla ra, 1f\n\t"
+      "jr %0\n\t"
+      "nop\n"
+      "1:"
+      :
+      : "r"(function), "r"(a0)
+      : "memory");
+#endif
+  __builtin_unreachable();
+}
+#endif
 
 struct exception_state;
 
