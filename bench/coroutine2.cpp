@@ -14,6 +14,7 @@
 #include <boost/coroutine2/pooled_fixedsize_stack.hpp>
 #include <boost/coroutine2/protected_fixedsize_stack.hpp>
 #include <memory>
+#include <string>
 
 #if defined(KRAIT_BENCH_AS_IS)
 #define BODY
@@ -92,7 +93,31 @@ struct lifetimes {
     });
   }
 
+  static range deep() {
+    return range(stacks(), [](sink& yield) BODY { yield_below(yield, 4); });
+  }
+
+  static range with_string() {
+    return range(stacks(), [](sink& yield) BODY {
+      const std::string text(100, 'x');
+      for (long i = 0; i < bench::endless; ++i) {
+        yield(i + static_cast<long>(text.size()));
+      }
+    });
+  }
+
  private:
+  BODY static void yield_below(sink& yield, int calls) {
+    if (calls > 0) {
+      yield_below(yield, calls - 1);
+      asm volatile("" ::: "memory");
+    } else {
+      for (long i = 0; i < bench::endless; ++i) {
+        yield(i);
+      }
+    }
+  }
+
   static Stacks& stacks() {
     thread_local Stacks source;  // the pool knows no threads
     return source;

@@ -2,6 +2,8 @@
 // krait. Compiled once per backend; the names in the table say which.
 #include <krait/krait.hpp>
 
+#include <string>
+
 #include "operations.hpp"
 
 namespace {
@@ -51,6 +53,19 @@ struct krait_peer {
       const bench::destruction_counter guard(destroyed);
       for (long i = 0; i < bench::endless; ++i) {
         yield(i);
+      }
+    };
+  }
+
+  static krait::generator<long> deep() {
+    return [](auto& yield) { yield_below(yield, 4); };
+  }
+
+  static krait::generator<long> with_string() {
+    return [](auto& yield) {
+      const std::string text(100, 'x');
+      for (long i = 0; i < bench::endless; ++i) {
+        yield(i + static_cast<long>(text.size()));
       }
     };
   }
@@ -125,6 +140,18 @@ struct krait_peer {
   static constexpr long lives = 1000;  // items from each of `live`
 
  private:
+  template <class Yielder>
+  [[gnu::noinline]] static void yield_below(Yielder& yield, int calls) {
+    if (calls > 0) {
+      yield_below(yield, calls - 1);
+      asm volatile("" ::: "memory");  // no tail call
+    } else {
+      for (long i = 0; i < bench::endless; ++i) {
+        yield(i);
+      }
+    }
+  }
+
   static void visit(const bench::node* here, krait::yielder<const long&>& yield) {
     if (here->left != nullptr) {
       visit(here->left, yield);

@@ -10,6 +10,10 @@
 //      spawn             create, one item, run to the end, destroy
 //      spawn_cold        create and one item, on a stack never used before
 //      close             create, one item, destroy while suspended; what lives in the body must be destroyed
+//      close_plain       the same where nothing in the body must be destroyed
+//      close_deep        the same, suspended four calls below the body
+//      close_string      the same where the body has a std::string
+//      break             create, and leave a loop over it at the fourth item
 //      delegate/D        one item across D levels of delegation
 //      delegate_shared/D the same by reference, which others might advance as well
 //      await/D           one item of an awaitable, through D coroutines that await each other, to the driver
@@ -29,6 +33,8 @@
 //      single()            a range of 0
 //      first_uses(n)       makes n generators on fresh stacks, one item each; the number of items
 //      guarded(count)      an endless range whose body holds a destruction_counter
+//      deep()              an endless range whose body yields four calls further down
+//      with_string()       an endless range whose body has a std::string on the heap
 //      nested(depth)       an endless range 0, 1, ... through `depth` levels of delegation
 //      nested_shared(depth)
 //      awaiting(depth)     what resume(awaiting) takes, for the next of the items 0, 1, ...
@@ -201,6 +207,34 @@ template <class Self>
   }
   check(state, items, state.iterations());
   check(state, destroyed, state.iterations());
+}
+
+/// `make()` is an endless range.
+template <class Make>
+[[KRAIT_BENCH_LOOP]] void close_unseen(benchmark::State& state, Make make) {
+  long items = 0;
+  for (auto _ : state) {
+    auto range = make();
+    using std::begin;
+    static_cast<void>(*begin(range));
+    ++items;
+  }
+  check(state, items, state.iterations());
+}
+
+template <class Self>
+[[KRAIT_BENCH_LOOP]] void break_(benchmark::State& state) {
+  const auto make = opaque(&Self::counter);
+  long sum = 0;
+  for (auto _ : state) {
+    for (const long item : make(endless)) {
+      sum += item;
+      if (item == 3) {
+        break;
+      }
+    }
+  }
+  check(state, sum, 6 * state.iterations());
 }
 
 struct error {};
@@ -413,6 +447,18 @@ bool enter(const std::string& name) {
   if constexpr (requires { &Self::guarded; }) {
     enter_one("close/", close<Self>);
     enter_one("threads/", threads<Self>)->Arg(1)->Arg(2)->UseRealTime();
+  }
+  if constexpr (requires { &Self::guarded, &Self::counter; }) {
+    enter_one("close_plain/", [](auto& state) {
+      close_unseen(state, [make = opaque(&Self::counter)] { return make(endless); });
+    });
+    enter_one("break/", break_<Self>);
+  }
+  if constexpr (requires { &Self::deep; }) {
+    enter_one("close_deep/", [](auto& state) { close_unseen(state, opaque(&Self::deep)); });
+  }
+  if constexpr (requires { &Self::with_string; }) {
+    enter_one("close_string/", [](auto& state) { close_unseen(state, opaque(&Self::with_string)); });
   }
   if constexpr (requires { &Self::nested; }) {
     at_depths(enter_one("delegate/", [](auto& state) { delegate(state, opaque(&Self::nested)); }));

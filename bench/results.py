@@ -5,7 +5,7 @@ import statistics
 import sys
 
 DEPTHS = (1, 10, 100, 1000)
-OPERATIONS = ["next", "next_call", "send", "throw", "spawn", "spawn_cold", "close", *(f"delegate/{d}" for d in DEPTHS),
+OPERATIONS = ["next", "next_call", "send", "throw", "spawn", "spawn_cold", "close", "close_plain", "break", "close_deep", "close_string", *(f"delegate/{d}" for d in DEPTHS),
               *(f"delegate_shared/{d}" for d in DEPTHS), *(f"await/{d}" for d in DEPTHS), "coroutine_spawn", "walk_tree", "walk_tree_calls", "round_robin/10000",
               "threads/1", "threads/2", "next, Clang"]
 IMPLEMENTATIONS = ["krait_native", "krait_native_module", "krait_fcontext", "raw_fcontext", "context_fiber", "coroutine2", "coroutine2_as_is",

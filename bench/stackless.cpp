@@ -4,6 +4,7 @@
 #include <coroutine>
 #include <exception>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "operations.hpp"
@@ -144,6 +145,14 @@ struct stackless {
     const bench::destruction_counter guard(destroyed);
     for (long i = 0; i < bench::endless; ++i) {
       co_yield i;
+    }
+  }
+
+  static generator with_string() {
+    const std::string text(100, 'x');
+    for (long i = 0; i < bench::endless; ++i) {
+      long item = i + static_cast<long>(text.size());
+      co_yield item;
     }
   }
 

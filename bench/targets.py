@@ -62,6 +62,7 @@ TARGETS = {
         Target("next, Clang / GCC", ratio("next, Clang", NATIVE, NATIVE, "next"), at_most=1.05),
         Target("spawn / stackless", ratio("spawn", NATIVE, "stackless"), at_most=1.2),
         Target("close: Boost.Coroutine2 / krait", ratio("close", "coroutine2", NATIVE), at_least=1.8),
+        Target("close_plain / spawn", ratio("close_plain", NATIVE, NATIVE, "spawn"), at_most=2),
         *targets_of_both(NATIVE),
     ],
     "fcontext": [
@@ -71,6 +72,7 @@ TARGETS = {
         Target("send: Boost.Coroutine2 / krait", ratio("send", "coroutine2", FCONTEXT), at_least=1),
         Target("spawn / native", ratio("spawn", FCONTEXT, NATIVE), at_most=3),
         Target("close: Boost.Coroutine2 / krait", ratio("close", "coroutine2", FCONTEXT), at_least=1.3),
+        Target("close_plain / native", ratio("close_plain", FCONTEXT, NATIVE), at_most=1.5),
         *targets_of_both(FCONTEXT),
     ],
 }

@@ -100,6 +100,17 @@ operations["close"] = coroutine.close and function(n)
   check(closed, n)
 end
 
+operations["close_plain"] = coroutine.close and function(n)
+  local items = 0
+  for _ = 1, n do
+    local made = coroutine.create(function() for i = 0, 1e15 do coroutine.yield(i) end end)
+    local _, item = coroutine.resume(made)
+    items = items + item + 1
+    coroutine.close(made)
+  end
+  check(items, n)
+end
+
 local function delegate(depth)
   local chain = nested(depth)
   check(chain(), 0) -- builds it
@@ -197,7 +208,7 @@ for _, name in ipairs(names) do
       error(figures, 0)
     end
   else
-    assert(name == "close", name)
+    assert(name:match("^close"), name)
     result = '"skipped": "no coroutine.close"'
   end
   print(('{"operation": "%s", "peer": "%s", "version": "%s", %s}'):format(name, peer, version, result))

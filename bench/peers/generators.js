@@ -96,6 +96,29 @@ function close(n) {
   check(closed, n);
 }
 
+function closePlain(n) {
+  let items = 0;
+  for (let i = 0; i < n; ++i) {
+    const generator = counter(Number.MAX_SAFE_INTEGER);
+    items += generator.next().value + 1;
+    generator.return();
+  }
+  check(items, n);
+}
+
+function breakOut(n) {
+  let total = 0;
+  for (let i = 0; i < n; ++i) {
+    for (const item of counter(Number.MAX_SAFE_INTEGER)) {
+      total += item;
+      if (item === 3) {
+        break;
+      }
+    }
+  }
+  check(total, 6 * n);
+}
+
 // Not for-of: leaving it would close the chain, which is to last.
 function delegate(depth) {
   const chain = nested(depth);
@@ -153,7 +176,7 @@ for (const operation of positionals) {
       Object.assign(result, {bytes: memory(), count: ALIVE});
     } else {
       const depth = operation.match(/^delegate\/(\d+)$/);
-      const run = depth ? delegate(Number(depth[1])) : {next, send, spawn, close}[operation];
+      const run = depth ? delegate(Number(depth[1])) : {next, send, spawn, close, close_plain: closePlain, break: breakOut}[operation];
       const unit = operation === 'next' || operation === 'send' ? BATCH : 1;
       result.ns = repeat(run, unit, Number(values.seconds), Number(values.repetitions));
     }

@@ -83,6 +83,25 @@ def close(n):
     check(closed, n)
 
 
+def close_plain(n):
+    items = 0
+    for _ in range(n):
+        generator = counter(sys.maxsize)
+        items += next(generator) + 1
+        generator.close()
+    check(items, n)
+
+
+def break_(n):
+    total = 0
+    for _ in range(n):
+        for item in counter(sys.maxsize):
+            total += item
+            if item == 3:
+                break
+    check(total, 6 * n)
+
+
 # What PyPy needs at depth 100 depends on what its compiler happened to see first: a microsecond or a hundred.
 def delegate(depth):
     chain = nested(depth)
@@ -111,7 +130,7 @@ def memory(count):
 def operation(name):
     if name.startswith("delegate/"):
         return delegate(int(name[len("delegate/"):]))
-    return {"next": next_, "send": send, "spawn": spawn, "close": close, "memory": memory}[name]
+    return {"next": next_, "send": send, "spawn": spawn, "close": close, "close_plain": close_plain, "break": break_, "memory": memory}[name]
 
 
 def version():
