@@ -103,11 +103,12 @@ struct frame_with_body final : frame_returning<Handle, Return> {
   static void enter(registers& caller) noexcept {
     auto& self = static_cast<frame&>(context_of(caller));
     sanitizers_entered(*self.identities);
-    if (self.discarded) [[unlikely]] {
-      end(self, stage::discarded);
+    stage ended = stage::discarded;
+    if (!self.discarded) [[likely]] {
+      self.stage = stage::started;
+      ended = run(self);
     }
-    self.stage = stage::started;
-    end(self, run(self));
+    end(self, ended);
   }
 
   /// Does not return to the body, whoever called it: see rarely_used::leave.
