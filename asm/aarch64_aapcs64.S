@@ -25,7 +25,6 @@
         .hidden krait_native_start
         .type   krait_native_start, %function
         .p2align 4
-krait_native_start:
         .cfi_startproc
         .cfi_signal_frame
         // CFA = *(x29 + 16)
@@ -34,6 +33,8 @@ krait_native_start:
         .cfi_escape 0x10, 0x1d, 0x02, 0x8d, 0x00
         .cfi_escape 0x10, 0x1e, 0x02, 0x8d, 0x08
         .cfi_escape 0x10, 0x13, 0x02, 0x8d, 0x18
+        nop                             // for who walks the stack amid the first jump, as on x86-64
+krait_native_start:
         hint    #36                     // bti j: reached by an indirect jump
         mov     x0, x29                 // entry(caller)
         mov     x16, x19                // a function's landing pad takes jumps through x16 for calls

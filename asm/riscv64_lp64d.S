@@ -25,7 +25,6 @@
         .hidden krait_native_start
         .type   krait_native_start, @function
         .p2align 4
-krait_native_start:
         .cfi_startproc
         .cfi_signal_frame
         # CFA = *(s0 + 0)
@@ -34,6 +33,8 @@ krait_native_start:
         .cfi_escape 0x10, 0x08, 0x02, 0x78, 0x70
         .cfi_escape 0x10, 0x01, 0x02, 0x78, 0x78
         .cfi_escape 0x10, 0x09, 0x02, 0x78, 0x08
+        nop                             # for who walks the stack amid the first jump, as on x86-64
+krait_native_start:
         addi    a0, s0, -16             # entry(caller)
         lla     ra, 1f
         jr      s1

@@ -30,7 +30,6 @@
         .hidden krait_native_start
         .type   krait_native_start, @function
         .p2align 4
-krait_native_start:
         .cfi_startproc
         # Frames of the two stacks need not lie in address order, which debuggers allow for signal frames only.
         .cfi_signal_frame
@@ -40,6 +39,11 @@ krait_native_start:
         .cfi_escape 0x10, 0x06, 0x02, 0x76, 0x00
         .cfi_escape 0x10, 0x10, 0x02, 0x76, 0x08
         .cfi_escape 0x10, 0x03, 0x02, 0x76, 0x18
+        # Never executed. Who walks the stack amid the first jump takes this function for a caller, whom it looks up by
+        # the byte before the address to continue at.
+        nop
+        .p2align 4, 0x90                # by more of them
+krait_native_start:
         endbr64                         # reached by an indirect jump; a no-op where that is not enforced
         movq    %rbp, %rdi              # entry(caller)
         # A call, spelt out: rsp is 16-byte aligned before the return address is pushed, as the ABI has it. A real one

@@ -6,6 +6,7 @@
 // * The frame pointer, s0, points behind its record, not to it. s1 is what LLVM addresses realigned frames by.
 //   These two are carried by hand.
 // * fcsr is left alone, as mxcsr is.
+// * The byte before a landing is a nop's here, too.
 // * On arrival: a0 holds the word that was sent, a2 the address of the object that the other side loaded from.
 
 #include <cstddef>
@@ -30,6 +31,19 @@
 #define KRAIT_CLOBBERS_VECTOR
 #endif
 
+// "Called by `target` (a3), with the registers in the record at a2 + at": DW_CFA_def_cfa_expression { DW_OP_breg12 at +
+// 16; DW_OP_deref }; DW_CFA_expression { DW_OP_breg12 at + 0 } for s0 (8), at + 24 for s1 (9).
+#define KRAIT_CALLED_BY(at)               \
+  KRAIT_CALL_FRAME_INFORMATION(           \
+      ".cfi_remember_state\n\t"           \
+      ".cfi_escape 0x0f, 3, 0x7c, " at    \
+      " + 16, 0x06\n\t"                   \
+      ".cfi_escape 0x10, 8, 2, 0x7c, " at \
+      " + 0\n\t"                          \
+      ".cfi_escape 0x10, 9, 2, 0x7c, " at \
+      " + 24\n\t"                         \
+      ".cfi_register 1, 13\n\t")
+
 namespace krait::detail {
 inline namespace native {
 
@@ -37,6 +51,8 @@ inline constexpr std::size_t frame_pointer_at = 16;
 
 template <std::size_t save_at, std::size_t load_at>
 [[gnu::always_inline]] inline arrival jump(void* save, void* load, void* target, void* word) noexcept {
+  static_assert(load_at + 24 < 64, "one byte of a LEB128 number");
+  KRAIT_HAS_CALL_FRAME_INFORMATION();
   register void* a0 asm("a0") = word;
   register void* a1 asm("a1");  // undefined afterwards, and may hold `save` before
   register void* a2 asm("a2") = load;
@@ -47,10 +63,13 @@ template <std::size_t save_at, std::size_t load_at>
       "sd t0, %[save]+8(%[from])\n\t"
       "sd sp, %[save]+16(%[from])\n\t"
       "sd s1, %[save]+24(%[from])\n\t"
+      KRAIT_CALLED_BY("%c[load]")
       "ld s0, %[load]+0(a2)\n\t"
       "ld s1, %[load]+24(a2)\n\t"
       "ld sp, %[load]+16(a2)\n\t"
-      "jr a3\n"
+      "jr a3\n\t"
+      KRAIT_CALLED_BY_END
+      "nop\n"
       "1:"
       : "+r"(a0), "=r"(a1), "+r"(a2), "+r"(a3)
       : [from] "r"(save), [save] "i"(save_at), [load] "i"(load_at)
@@ -61,14 +80,17 @@ template <std::size_t save_at, std::size_t load_at>
 
 [[noreturn, gnu::always_inline]] inline void jump_for_good(registers&, registers& load, void* target,
                                                            void* word) noexcept {
+  KRAIT_HAS_CALL_FRAME_INFORMATION();
   register void* a0 asm("a0") = word;
   register void* a2 asm("a2") = &load;
   register void* a3 asm("a3") = target;
   asm volatile(
+      KRAIT_CALLED_BY("0")
       "ld s0, 0(a2)\n\t"
       "ld s1, 24(a2)\n\t"
       "ld sp, 16(a2)\n\t"
-      "jr a3"
+      "jr a3\n\t"
+      KRAIT_CALLED_BY_END
       :
       : "r"(a0), "r"(a2), "r"(a3)
       : "memory");
@@ -78,5 +100,6 @@ template <std::size_t save_at, std::size_t load_at>
 }  // namespace native
 }  // namespace krait::detail
 
+#undef KRAIT_CALLED_BY
 #undef KRAIT_CLOBBERS_FLOAT
 #undef KRAIT_CLOBBERS_VECTOR

@@ -68,31 +68,16 @@
 // "Called by `target` (rcx), with the registers in the record at rdx + at": DW_CFA_def_cfa_expression
 // { DW_OP_breg1 at + 16; DW_OP_deref }; DW_CFA_expression { DW_OP_breg1 at + 0 } for rbp (6), at + 24 for
 // rbx (3).
-#if defined(__GCC_HAVE_DWARF2_CFI_ASM)
-#define KRAIT_CALLED_BY(at)           \
-  ".cfi_remember_state\n\t"           \
-  ".cfi_escape 0x0f, 3, 0x71, " at    \
-  " + 16, 0x06\n\t"                   \
-  ".cfi_escape 0x10, 6, 2, 0x71, " at \
-  " + 0\n\t"                          \
-  ".cfi_escape 0x10, 3, 2, 0x71, " at \
-  " + 24\n\t"                         \
-  ".cfi_register 16, 2\n\t"
-#define KRAIT_CALLED_BY_END ".cfi_restore_state\n\t"
-#else
-#define KRAIT_CALLED_BY(at) ""
-#define KRAIT_CALLED_BY_END ""
-#endif
-
-// Clang gives call frame information to those functions alone that an exception may leave or land in, if it
-// is told -fno-asynchronous-unwind-tables; others must not contain any, and no macro tells. So each function
-// that jumps calls one that is not noexcept, for whose exceptions the compiler's front end makes a landing.
-// Nothing is left of both but that the function has call frame information.
-#if defined(__clang__)
-#define KRAIT_HAS_CALL_FRAME_INFORMATION() []() __attribute__((always_inline)) {}()
-#else
-#define KRAIT_HAS_CALL_FRAME_INFORMATION() static_cast<void>(0)
-#endif
+#define KRAIT_CALLED_BY(at)               \
+  KRAIT_CALL_FRAME_INFORMATION(           \
+      ".cfi_remember_state\n\t"           \
+      ".cfi_escape 0x0f, 3, 0x71, " at    \
+      " + 16, 0x06\n\t"                   \
+      ".cfi_escape 0x10, 6, 2, 0x71, " at \
+      " + 0\n\t"                          \
+      ".cfi_escape 0x10, 3, 2, 0x71, " at \
+      " + 24\n\t"                         \
+      ".cfi_register 16, 2\n\t")
 
 namespace krait::detail {
 inline namespace native {
@@ -155,9 +140,7 @@ template <std::size_t save_at, std::size_t load_at>
 }  // namespace krait::detail
 
 #undef KRAIT_CALLED_BY
-#undef KRAIT_CALLED_BY_END
 #undef KRAIT_CLOBBERS_AMX
 #undef KRAIT_CLOBBERS_APX
 #undef KRAIT_CLOBBERS_AVX512
-#undef KRAIT_HAS_CALL_FRAME_INFORMATION
 #undef KRAIT_LANDING_PAD
