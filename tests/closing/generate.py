@@ -64,6 +64,9 @@ YIELDS = {
     "text": ("may", "for (;;) { yield(static_cast<long>(std::string(some_size(), 'x').size())); }"),
 }
 
+PLACES_IN_FUNCTION = 20
+
+
 def effects(names, last):
     """Least and most exceptions that are raised, and whether std::terminate() is called (None: perhaps): from the inside
     out."""
@@ -93,7 +96,7 @@ def body(names, last):
 def main():
     seed = int(sys.argv[1]) if len(sys.argv) > 1 else 14
     count = int(sys.argv[2]) if len(sys.argv) > 2 else 150
-    places = int(sys.argv[3]) if len(sys.argv) > 3 else 50
+    places = int(sys.argv[3]) if len(sys.argv) > 3 else 1500  # more than krait remembers
     chance = random.Random(seed)
     nests = [((name,), "for_ever") for name in SCOPES] + [((), last) for last in YIELDS]
     for _ in range(count):
@@ -117,10 +120,17 @@ def main():
     print("\n".join(rows))
     print("};")
     print(f"const unsigned long closing::seed = {seed};\n")
+    # Not all in one function: its frame would be large, and take long to compile.
+    functions = range(places // PLACES_IN_FUNCTION)
+    for function in functions:
+        print(f"[[gnu::noinline]] static void places_{function}(krait::yielder<long>& yield) {{")
+        for _ in range(PLACES_IN_FUNCTION // 2):
+            print("  yield(1); { counter object; yield(2); object.went_on = true; }")
+        print("}")
     print("void closing::yield_in_places(krait::yielder<long>& yield) {")
-    for _ in range(places // 2):
-        print("  yield(1); { counter object; yield(2); object.went_on = true; }")
-    print(f"}}\nconst int closing::places = {places};")
+    for function in functions:
+        print(f"  places_{function}(yield);")
+    print(f"}}\nconst int closing::places = {PLACES_IN_FUNCTION * len(functions)};")
 
 
 main()
