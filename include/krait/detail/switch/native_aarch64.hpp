@@ -16,6 +16,7 @@
 
 #include <cstddef>
 
+#include "krait/detail/switch/call_frame.hpp"
 #include "krait/detail/switch/registers.hpp"
 
 #if defined(__ARM_FEATURE_SVE)

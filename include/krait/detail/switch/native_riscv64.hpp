@@ -11,6 +11,7 @@
 
 #include <cstddef>
 
+#include "krait/detail/switch/call_frame.hpp"
 #include "krait/detail/switch/registers.hpp"
 
 #if defined(__riscv_flen)

@@ -27,6 +27,7 @@
 
 #include <cstddef>
 
+#include "krait/detail/switch/call_frame.hpp"
 #include "krait/detail/switch/registers.hpp"
 
 // Clang knows these registers in any file; and a function may be compiled for AVX-512 in a file that is not.
