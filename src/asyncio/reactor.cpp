@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "krait/asyncio/detail/reactor.hpp"
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <chrono>
+#include <limits>
+#include <optional>
+
+namespace krait::asyncio::detail {
+
+namespace asio = boost::asio;
+
+// Handlers may be called after the loop has gone, where the io_context is the application's: they share this.
+struct reactor::shared {
+  std::unique_ptr<asio::io_context> own;
+  asio::io_context& context;
+  std::optional<asio::steady_timer> alarm;
+  std::int64_t alarm_at = std::numeric_limits<std::int64_t>::max();
+  bool scheduled = false;
+  void (*turns)(void*);
+  void* loop;  ///< null: gone
+
+  shared(asio::io_context* given, void (*run)(void*), void* of)
+      : own(given == nullptr ? std::make_unique<asio::io_context>(1) : nullptr),
+        context(given == nullptr ? *own : *given),
+        alarm(std::in_place, context),
+        turns(run),
+        loop(of) {}
+
+  void take_turns() {
+    if (loop != nullptr) {
+      turns(loop);
+    }
+  }
+};
+
+reactor::reactor(asio::io_context* context, void (*turns)(void*), void* loop)
+    : shared_(std::make_shared<shared>(context, turns, loop)) {}
+
+reactor::~reactor() {
+  shut();
+}
+
+void reactor::shut() noexcept {
+  shared_->loop = nullptr;
+  shared_->alarm.reset();
+  shared_->own.reset();  // destroys what is still posted, which shares this
+}
+
+void reactor::schedule() {
+  if (!shared_->scheduled && shared_->loop != nullptr) {
+    asio::post(shared_->context, [self = shared_] {
+      self->scheduled = false;
+      self->take_turns();
+    });
+    shared_->scheduled = true;
+  }
+}
+
+void reactor::schedule_threadsafe() {
+  asio::post(shared_->context, [self = shared_] { self->take_turns(); });
+}
+
+void reactor::wake_at(std::int64_t when) {
+  using clock = std::chrono::steady_clock;
+  if (when >= shared_->alarm_at || shared_->loop == nullptr) {
+    return;  // the alarm is set anew when it rings
+  }
+  shared_->alarm_at = when;
+  shared_->alarm->expires_at(clock::time_point(std::chrono::nanoseconds(when)));
+  shared_->alarm->async_wait([self = shared_](boost::system::error_code error) {
+    if (!error) {
+      self->alarm_at = std::numeric_limits<std::int64_t>::max();
+      self->take_turns();
+    }
+  });
+}
+
+void reactor::run() {
+  const auto work = asio::make_work_guard(shared_->context);
+  shared_->context.restart();
+  shared_->context.run();
+}
+
+void reactor::stop() noexcept {
+  shared_->context.stop();
+}
+
+asio::io_context& reactor::context() noexcept {
+  return shared_->context;
+}
+
+}  // namespace krait::asyncio::detail
