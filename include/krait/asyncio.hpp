@@ -7,5 +7,8 @@
 #include "krait/asyncio/errors.hpp"
 #include "krait/asyncio/event_loop.hpp"
 #include "krait/asyncio/future.hpp"
+#include "krait/asyncio/gather.hpp"
 #include "krait/asyncio/run.hpp"
 #include "krait/asyncio/task.hpp"
+#include "krait/asyncio/task_group.hpp"
+#include "krait/asyncio/timeout.hpp"

@@ -49,7 +49,7 @@ std::uint64_t add_done_callback(future_state& of, std::function<void()> function
 
 bool remove_done_callback(future_state& of, std::uint64_t id) noexcept {
   for (waiter* each = of.waiters.begin(); each != of.waiters.end(); each = each->next) {
-    if (each->task == nullptr && static_cast<callback*>(each)->drop != nullptr &&
+    if (each->task == nullptr && static_cast<callback*>(each)->run == &done_callback::call &&
         static_cast<done_callback*>(each)->id == id) {
       each->unlink();
       delete static_cast<done_callback*>(each);

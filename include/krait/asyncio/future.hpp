@@ -82,13 +82,15 @@ struct done_callback : callback {
   done_callback(loop_state& of, std::function<void()> what, std::uint64_t number)
       : function(std::move(what)), id(number), loop(of) {
     loop.ready.reserve();
-    run = [](callback& self) {
-      const std::unique_ptr<done_callback> me(static_cast<done_callback*>(&self));
-      me->function();
-    };
+    run = &call;
     drop = [](callback& self) noexcept { delete static_cast<done_callback*>(&self); };
   }
   ~done_callback() { loop.ready.unreserve(); }
+
+  static void call(callback& self) {
+    const std::unique_ptr<done_callback> me(static_cast<done_callback*>(&self));
+    me->function();
+  }
 };
 
 [[noreturn]] void throw_no_value(future_state& of);

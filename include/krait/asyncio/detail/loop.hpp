@@ -171,6 +171,12 @@ struct loop_state {
   }
   void push(task_state& task) noexcept { ready.push(static_cast<const void*>(&task), ready_queue::parked); }
   void queue(callback& what) noexcept {
+    if (closed) [[unlikely]] {
+      if (what.drop != nullptr) {
+        what.drop(what);
+      }
+      return;
+    }
     what.queued = true;
     what.place = ready.push(&what, ready_queue::called);
   }
