@@ -8,6 +8,8 @@
 #include "krait/asyncio/event_loop.hpp"
 #include "krait/asyncio/future.hpp"
 #include "krait/asyncio/gather.hpp"
+#include "krait/asyncio/locks.hpp"
+#include "krait/asyncio/queues.hpp"
 #include "krait/asyncio/run.hpp"
 #include "krait/asyncio/task.hpp"
 #include "krait/asyncio/task_group.hpp"
