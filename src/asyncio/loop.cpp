@@ -492,20 +492,20 @@ void wait_done(future_state& of) {
     }
     ~on_future() { of.release(); }
   } here(self, of);
-  const bool interruptible = suspend(self, here);
+  const bool cancellable = suspend(self, here);
   if (of.status == status::cancelled) {
-    self.must_cancel = self.must_cancel && !interruptible;
+    self.must_cancel = self.must_cancel && !cancellable;
   } else {
-    deliver(self, interruptible);
+    deliver(self, cancellable);
   }
 }
 
 void sleep_turn() {
   task_state& self = this_task();
-  const bool interruptible = std::uncaught_exceptions() == 0;
+  const bool cancellable = interruptible(self);
   self.loop->push(self);
   self.loop->park(self);
-  deliver(self, interruptible);
+  deliver(self, cancellable);
 }
 
 void sleep_until(std::int64_t when) {
@@ -524,6 +524,20 @@ void sleep_until(std::int64_t when) {
   } ring(*self.loop, here);
   ring.arm(when);
   here.wait();
+}
+
+void operation_base::end() {
+  loop_state& loop = *task->loop;
+  if (!loop.reactor.runs_here()) {
+    return loop.post([this] { end(); });
+  }
+  over = true;
+  if (parked) {
+    loop.wake(*this);
+    if (!loop.in_turns) {
+      loop.take_turns();  // at once, not by way of the reactor
+    }
+  }
 }
 
 }  // namespace KRAIT_BACKEND

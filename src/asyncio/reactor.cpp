@@ -90,6 +90,10 @@ void reactor::stop() noexcept {
   shared_->context.stop();
 }
 
+bool reactor::runs_here() const noexcept {
+  return shared_->context.get_executor().running_in_this_thread();
+}
+
 asio::io_context& reactor::context() noexcept {
   return shared_->context;
 }

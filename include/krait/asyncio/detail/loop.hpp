@@ -93,6 +93,7 @@ struct task_state : future_state, krait::detail::flow {
   void (*drop_body)(task_state& self) noexcept;  ///< instead
   waiter* waiting = nullptr;                     ///< what it waits for, while that can be cancelled
   int cancelling = 0;
+  int held_back = 0;  ///< how many no_cancel() it is in
   bool must_cancel = false;
   std::string message;  ///< of the cancellation
   std::string name;
@@ -272,11 +273,16 @@ struct timer : callback {
 /// The task that runs here. Throws runtime_error if none does.
 task_state& this_task();
 
-/// Parks the task until `on` is woken, or cancelled. Where an exception is in flight, another must not be thrown:
-/// there the wait cannot be cancelled, and a cancellation stays for the next.
+/// Can a wait here be cancelled? Not where an exception is in flight, as another must not be thrown, nor in no_cancel():
+/// there a cancellation stays for the next wait.
+KRAIT_ALWAYS_INLINE inline bool interruptible(const task_state& self) noexcept {
+  return self.held_back == 0 && (!krait::detail::exceptions_active() || std::uncaught_exceptions() == 0);
+}
+
+/// Parks the task until `on` is woken, or cancelled. Was that possible?
 KRAIT_ALWAYS_INLINE inline bool suspend(task_state& self, waiter& on) {
-  const bool interruptible = !krait::detail::exceptions_active() || std::uncaught_exceptions() == 0;
-  if (interruptible) [[likely]] {
+  const bool can_be_cancelled = interruptible(self);
+  if (can_be_cancelled) [[likely]] {
     self.waiting = &on;
     if (self.must_cancel && on.cancel(on, self.message)) [[unlikely]] {
       self.must_cancel = false;
@@ -284,12 +290,12 @@ KRAIT_ALWAYS_INLINE inline bool suspend(task_state& self, waiter& on) {
   }
   self.loop->park(self);
   self.waiting = nullptr;
-  return interruptible;
+  return can_be_cancelled;
 }
 
 /// What a task does that has been woken: raises what it was cancelled with meanwhile.
-KRAIT_ALWAYS_INLINE inline void deliver(task_state& self, bool interruptible) {
-  if (self.must_cancel && interruptible) [[unlikely]] {
+KRAIT_ALWAYS_INLINE inline void deliver(task_state& self, bool can_be_cancelled) {
+  if (self.must_cancel && can_be_cancelled) [[unlikely]] {
     self.must_cancel = false;
     throw cancelled_error(self.message);
   }
@@ -318,12 +324,12 @@ struct parked : waiter {
 
   /// Throws cancelled_error.
   void wait() {
-    const bool interruptible = suspend(*task, *this);
+    const bool cancellable = suspend(*task, *this);
     if (state == stage::cancelled) [[unlikely]] {
       task->must_cancel = false;
       throw cancelled_error(task->message);
     }
-    deliver(*task, interruptible);
+    deliver(*task, cancellable);
   }
 };
 
@@ -339,6 +345,14 @@ void wait_done(future_state& of);
 
 void sleep_turn();
 void sleep_until(std::int64_t when);
+
+/// A task that waits for an operation of Asio's. What its handler does, on whatever thread.
+struct operation_base : waiter {
+  bool over = false;
+  bool parked = false;
+
+  void end();
+};
 
 }  // namespace KRAIT_BACKEND
 }  // namespace detail

@@ -35,6 +35,9 @@ class reactor {
   void run();
   void stop() noexcept;
 
+  /// Does this thread run the io_context?
+  bool runs_here() const noexcept;
+
   boost::asio::io_context& context() noexcept;
 
  private:
