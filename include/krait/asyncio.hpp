@@ -3,7 +3,9 @@
 
 // An event loop with asyncio's semantics, for plain functions. Link krait::asyncio beside a backend.
 
+#include "krait/asyncio/as_completed.hpp"
 #include "krait/asyncio/await.hpp"
+#include "krait/asyncio/context.hpp"
 #include "krait/asyncio/errors.hpp"
 #include "krait/asyncio/event_loop.hpp"
 #include "krait/asyncio/future.hpp"
@@ -13,4 +15,5 @@
 #include "krait/asyncio/run.hpp"
 #include "krait/asyncio/task.hpp"
 #include "krait/asyncio/task_group.hpp"
+#include "krait/asyncio/threads.hpp"
 #include "krait/asyncio/timeout.hpp"

@@ -2,6 +2,7 @@
 #include "krait/asyncio/event_loop.hpp"
 
 #include <atomic>
+#include <cstdlib>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -133,12 +134,14 @@ std::vector<any_task> all_tasks() {
 struct handle::scheduled : detail::timer {
   std::function<void()> function;
   std::shared_ptr<scheduled> self;
+  detail::context_pointer context = detail::copy_of(detail::context_here());
   bool cancelled = false;
 
   scheduled(detail::loop_state& of, std::function<void()> what) : timer(of), function(std::move(what)) {
     run = [](callback& me) {
       const std::shared_ptr<scheduled> mine = std::move(static_cast<scheduled&>(me).self);
       if (!mine->cancelled) {
+        mine->loop.callback_context = std::move(mine->context);
         const std::function<void()> called = std::move(mine->function);
         called();
       }
@@ -176,16 +179,23 @@ bool handle::cancelled() const noexcept {
 event_loop::event_loop(run_options options) : state_(new detail::loop_state(options.context)) {
   state_->face = this;
   state_->turns_per_poll = options.turns_per_poll;
+  const char* const asked = std::getenv("KRAIT_DEBUG");  // NOLINT(concurrency-mt-unsafe)
+  state_->set_debug(options.debug || (asked != nullptr && *asked != '\0' && *asked != '0'));
 }
 
 event_loop::~event_loop() {
-  state_->close();
+  try {
+    state_->close();
+  } catch (...) {
+    state_->report("exception while the event loop was closed", std::current_exception());
+  }
   state_->reactor.shut();
   state_->face = nullptr;
   state_->release();
 }
 
 handle event_loop::call_soon(std::function<void()> function) {
+  state_->check_thread();
   const auto made = handle::scheduled::make(*state_, std::move(function));
   made->reserve();
   made->self = made;
@@ -195,6 +205,7 @@ handle event_loop::call_soon(std::function<void()> function) {
 }
 
 handle event_loop::call_at(time_point when, std::function<void()> function) {
+  state_->check_thread();
   const auto made = handle::scheduled::make(*state_, std::move(function));
   made->arm(when.time_since_epoch() / std::chrono::nanoseconds(1));
   made->self = made;
@@ -207,6 +218,12 @@ handle event_loop::call_later(duration delay, std::function<void()> function) {
 
 void event_loop::call_soon_threadsafe(std::function<void()> function) {
   state_->post(std::move(function));
+}
+
+void event_loop::add_signal_handler(int signal, std::function<void()> function) {
+  state_->check_open();
+  state_->reactor.watch_signal(signal,
+                               [state = state_, function = std::move(function)] { state->soon(function); });
 }
 
 event_loop& get_running_loop() {

@@ -6,8 +6,10 @@
 #include <cstdio>
 #include <memory>
 #include <new>
+#include <thread>
 #include <utility>
 
+#include "krait/asyncio/await.hpp"
 #include "krait/exceptions.hpp"
 #include "krait/stack.hpp"
 
@@ -106,11 +108,12 @@ std::string default_name() {
 }  // namespace
 
 task_state::task_state(const operations& ways, loop_state& of, void (*run)(task_state&) noexcept,
-                       void (*drop)(task_state&) noexcept, std::string called)
+                       void (*drop)(task_state&) noexcept, std::string called, context_pointer variables)
     : future_state(ways, of),
       body(run),
       drop_body(drop),
-      name(called.empty() ? default_name() : std::move(called)) {
+      name(called.empty() ? default_name() : std::move(called)),
+      context(std::move(variables)) {
   is_task = true;
 }
 
@@ -147,6 +150,58 @@ loop_state::~loop_state() {
   }
 }
 
+bool inbox::post(std::function<void()> function) {
+  const std::lock_guard guard(lock_);
+  if (loop_ == nullptr) {
+    return false;
+  }
+  arrived_.push_back(std::move(function));
+  if (arrived_.size() == 1) {
+    loop_->reactor.schedule_threadsafe();
+  }
+  return true;
+}
+
+std::vector<std::function<void()>> inbox::take() noexcept {
+  const std::lock_guard guard(lock_);
+  return std::exchange(arrived_, {});
+}
+
+void inbox::close() noexcept {
+  const std::vector<std::function<void()>> dropped = take();
+  const std::lock_guard guard(lock_);
+  loop_ = nullptr;
+}
+
+elsewhere::elsewhere(loop_state& of) noexcept : next(of.pending), loop(of) {
+  if (next != nullptr) {
+    next->previous = this;
+  }
+  of.pending = this;
+}
+
+elsewhere::~elsewhere() {
+  (previous != nullptr ? previous->next : loop.pending) = next;
+  if (next != nullptr) {
+    next->previous = previous;
+  }
+}
+
+void loop_state::check_thread() const {
+  if (debug && running && std::this_thread::get_id() != thread) {
+    throw runtime_error("Non-thread-safe operation invoked on an event loop other than the current one");
+  }
+}
+
+void loop_state::step_ended(const std::string& what) noexcept {
+  const std::int64_t took = now() - std::exchange(step_began, 0);
+  if (took >= slow && took != now()) {
+    char seconds[32];
+    std::snprintf(seconds, sizeof seconds, "%.3f", static_cast<double>(took) / 1e9);
+    report("Executing " + what + " took " + seconds + " seconds", nullptr);
+  }
+}
+
 void loop_state::check_open() const {
   if (closed) {
     throw runtime_error("Event loop is closed");
@@ -154,6 +209,9 @@ void loop_state::check_open() const {
 }
 
 krait::detail::flow* loop_state::next(worker* here) noexcept {
+  if (debug && current != nullptr) [[unlikely]] {
+    step_ended("task " + current->name);
+  }
   for (;;) {
     current = nullptr;
     if (escaping != nullptr) {
@@ -169,6 +227,9 @@ krait::detail::flow* loop_state::next(worker* here) noexcept {
     const ready_queue::entry entry = ready.front();
     void* const what = reinterpret_cast<void*>(entry & ~ready_queue::mask);
     switch (entry & ready_queue::mask) {
+      case ready_queue::watched:
+        step_began = now();
+        [[fallthrough]];
       case ready_queue::parked:
         ready.pop();
         if (what == nullptr) {
@@ -185,6 +246,7 @@ krait::detail::flow* loop_state::next(worker* here) noexcept {
         }
         if (krait::detail::flow* const to = start(task, here)) {
           ready.pop();
+          step_began = debug ? now() : 0;
           return to;
         }
         return &outside;  // which raises what there was no memory for
@@ -230,6 +292,10 @@ void loop_state::enlist(task_state& task) noexcept {
 }
 
 void loop_state::end(task_state& task) noexcept {
+  if (debug && current == &task) [[unlikely]] {
+    step_ended("task " + task.name);
+  }
+  current = nullptr;
   ready.unreserve();
   if (tasks == &task) {
     tasks = task.next == &task ? nullptr : task.next;
@@ -242,9 +308,9 @@ void loop_state::end(task_state& task) noexcept {
       task.retrieved = true;
       report("unhandled exception during asyncio.run() shutdown", task.exception);
     }
-    if (tasks == nullptr) {
-      stopping = true;
-    }
+  }
+  if ((draining || stop_when_empty) && tasks == nullptr) {
+    stopping = true;
   }
   task.release();
 }
@@ -257,8 +323,18 @@ void loop_state::end_unstarted(task_state& task) noexcept {
 
 void loop_state::run_callback(callback& what) {
   what.queued = false;
+  struct scope {
+    context_pointer& variables;
+    ~scope() { variables.reset(); }
+  } end{callback_context};
   try {
+    if (debug) [[unlikely]] {
+      step_began = now();
+    }
     what.run(what);
+    if (debug) [[unlikely]] {
+      step_ended("callback");
+    }
   } catch (...) {
     const std::exception_ptr raised = std::current_exception();
     if (leaves_loop(raised)) {
@@ -289,23 +365,20 @@ struct posted : callback {
 }  // namespace
 
 void loop_state::collect_inbox() {
-  std::vector<std::function<void()>> arrived;
-  {
-    const std::lock_guard lock(inbox_lock);
-    arrived.swap(inbox);
-  }
-  for (std::function<void()>& each : arrived) {
+  for (std::function<void()>& each : inbox->take()) {
     queue(*new posted(*this, std::move(each)));
   }
 }
 
 void loop_state::post(std::function<void()> function) {
-  const std::lock_guard lock(inbox_lock);
-  check_open();
-  inbox.push_back(std::move(function));
-  if (inbox.size() == 1) {
-    reactor.schedule_threadsafe();
+  if (!inbox->post(std::move(function))) {
+    throw runtime_error("Event loop is closed");
   }
+}
+
+void loop_state::soon(std::function<void()> function) {
+  queue(*new posted(*this, std::move(function)));
+  notice();
 }
 
 void loop_state::collect_timers() noexcept {
@@ -388,14 +461,80 @@ void loop_state::run() {
   struct scope {
     loop_state& self;
     void* const before = krait::detail::set_running_loop(&self);
+    async_generator_hooks hooks = set_asyncgen_hooks(self.hooks());
     ~scope() {
+      set_asyncgen_hooks(std::move(hooks));
       self.running = self.stopping = false;
       krait::detail::set_running_loop(before);
     }
   } run{*this};
   running = true;
+  thread = std::this_thread::get_id();
   reactor.schedule();
-  reactor.run();
+  if (!debug) {
+    return reactor.run();
+  }
+  reactor.run_while_there_is_work();
+  if (!stopping) {
+    if (tasks != nullptr && pending == nullptr) {
+      report_deadlock();
+    }
+    reactor.run();
+  }
+}
+
+void loop_state::report_deadlock() {
+  task_state* each = tasks;
+  do {
+    report("task " + each->name + " waits for what nobody can do", nullptr);
+    each = each->next;
+  } while (each != tasks);
+  throw runtime_error("deadlock: no task can go on, and nothing that could wake one is pending");
+}
+
+namespace {
+
+/// In a task of its own, as the cleaning up may wait. Of one with a driver of its own, that is whose it is.
+void close_async_generator(loop_state& loop, std::shared_ptr<async_generator_object> left) {
+  static_cast<void>(create_task_on(
+      loop,
+      [&loop, left = std::move(left)] {
+        try {
+          await(aclose<void>(*left));
+        } catch (const cancelled_error&) {
+          throw;
+        } catch (...) {
+          loop.report("an error occurred during closing of asynchronous generator " + left->repr(),
+                      std::current_exception());
+        }
+      },
+      {}));
+}
+
+}  // namespace
+
+// Asynchronous generators that are dropped half-run are closed by a task of their own.
+async_generator_hooks loop_state::hooks() {
+  return {[this](async_generator_object& begun) {
+            std::erase_if(async_generators, [](const auto& each) { return each.expired(); });
+            async_generators.push_back(begun.weak_from_this());
+          },
+          [box = inbox, this](std::shared_ptr<async_generator_object> dropped) {
+            box->post([this, dropped = std::move(dropped)] { close_async_generator(*this, dropped); });
+          }};
+}
+
+void loop_state::shut_async_generators() {
+  for (const auto& each : std::exchange(async_generators, {})) {
+    if (auto left = each.lock()) {
+      close_async_generator(*this, std::move(left));
+    }
+  }
+  while (tasks != nullptr) {
+    stop_when_empty = true;
+    run();
+  }
+  stop_when_empty = false;
 }
 
 void loop_state::stop() noexcept {
@@ -423,11 +562,13 @@ void loop_state::close() {
     throw runtime_error("Cannot close a running event loop");
   }
   drain();
-  {
-    const std::lock_guard lock(inbox_lock);
-    closed = true;
-    inbox.clear();
+  shut_async_generators();
+  closed = true;
+  inbox->close();
+  while (pending != nullptr) {
+    delete pending;
   }
+  executor.reset();
   for (; !ready.empty(); ready.pop()) {
     const ready_queue::entry entry = ready.front();
     if ((entry & ready_queue::mask) == ready_queue::called) {

@@ -4,11 +4,14 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include <chrono>
 #include <limits>
+#include <map>
 #include <optional>
+#include <utility>
 
 namespace krait::asyncio::detail {
 
@@ -20,6 +23,14 @@ struct reactor::shared {
   asio::io_context& context;
   std::optional<asio::steady_timer> alarm;
   std::int64_t alarm_at = std::numeric_limits<std::int64_t>::max();
+  struct signal {
+    asio::signal_set set;
+    std::function<void()> function;
+
+    signal(asio::io_context& of, int number, std::function<void()> called)
+        : set(of, number), function(std::move(called)) {}
+  };
+  std::map<int, signal> signals;
   bool scheduled = false;
   void (*turns)(void*);
   void* loop;  ///< null: gone
@@ -47,6 +58,7 @@ reactor::~reactor() {
 
 void reactor::shut() noexcept {
   shared_->loop = nullptr;
+  shared_->signals.clear();
   shared_->alarm.reset();
   shared_->own.reset();  // destroys what is still posted, which shares this
 }
@@ -84,6 +96,32 @@ void reactor::run() {
   const auto work = asio::make_work_guard(shared_->context);
   shared_->context.restart();
   shared_->context.run();
+}
+
+void reactor::run_while_there_is_work() {
+  shared_->context.restart();
+  shared_->context.run();
+}
+
+void reactor::watch_signal(int number, std::function<void()> function) {
+  shared_->signals.erase(number);
+  const auto at = shared_->signals.try_emplace(number, shared_->context, number, std::move(function)).first;
+  struct handler {
+    std::shared_ptr<shared> self;
+    shared::signal* of;
+    void operator()(boost::system::error_code error, int) const {
+      if (!error) {
+        of->set.async_wait(*this);
+        const std::function<void()> called = of->function;  // which may put another in its place
+        called();
+      }
+    }
+  };
+  at->second.set.async_wait(handler{shared_, &at->second});
+}
+
+bool reactor::unwatch_signal(int number) {
+  return shared_->signals.erase(number) != 0;
 }
 
 void reactor::stop() noexcept {

@@ -75,7 +75,8 @@ krait::generator<std::string> lines(socket_type& from) {
     std::string buffer;
     for (;;) {
       boost::system::error_code error;
-      const std::size_t n = asio::async_read_until(from, asio::dynamic_buffer(buffer), '\n', use_await(error));
+      const std::size_t n =
+          asio::async_read_until(from, asio::dynamic_buffer(buffer), '\n', use_await(error));
       if (error) {
         return;
       }

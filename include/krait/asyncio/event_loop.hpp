@@ -17,6 +17,12 @@ struct run_options {
   unsigned turns_per_poll = 1;
   /// The application's, which must outlive the loop, and be run by one thread. Null: the loop has its own.
   boost::asio::io_context* context = nullptr;
+  /// Debug mode, which is slower; also by KRAIT_DEBUG=1 in the environment. Reported is what takes a callback or a step
+  /// of a task longer than slow_callback_duration. What must be called by the loop's thread says so. And a loop that
+  /// runs ends with a runtime_error, instead of waiting for ever, when there are tasks and nothing could wake one: no
+  /// timer, operation, signal handler or thread of run_in_executor(). (Who will call call_soon_threadsafe() later is to
+  /// hold a work guard of the io_context.)
+  bool debug = false;
 };
 
 inline namespace KRAIT_BACKEND {
@@ -97,6 +103,9 @@ class event_loop {
   /// The same, from any thread, or a task's or callback's; wakes the loop.
   void call_soon_threadsafe(std::function<void()> function);
 
+  /// For what is built on loops.
+  detail::loop_state& state() noexcept { return *state_; }
+
   time_point time() const noexcept { return clock::now(); }
 
   /// Who is told of exceptions that nobody can catch; empty: stderr. Python: `loop.set_exception_handler(handler)`.
@@ -106,6 +115,27 @@ class event_loop {
   void call_exception_handler(const error_report& report) noexcept {
     state_->report(report.message, report.exception);
   }
+
+  /// See run_options::debug. Before it runs, or in a callback.
+  bool get_debug() const noexcept { return state_->debug; }
+  void set_debug(bool on) noexcept { state_->set_debug(on); }
+  duration slow_callback_duration() const noexcept {
+    return std::chrono::duration_cast<duration>(std::chrono::nanoseconds(state_->slow));
+  }
+  void set_slow_callback_duration(duration least) noexcept {
+    state_->slow = least / std::chrono::nanoseconds(1);
+  }
+
+  /// Has the loop call `function` whenever the signal comes, in place of another such function. Throws
+  /// boost::system::system_error if the signal cannot be caught, or if there is none of that number. Python:
+  /// `loop.add_signal_handler(signal, f)`.
+  void add_signal_handler(int signal, std::function<void()> function);
+  /// The signal does what it does by default. Was there a function? Python: `loop.remove_signal_handler(signal)`.
+  bool remove_signal_handler(int signal) { return state_->reactor.unwatch_signal(signal); }
+
+  /// Closes all asynchronous generators that have begun, and not ended; close() does that, too. Throws runtime_error if
+  /// it runs.
+  void shutdown_asyncgens() { state_->shut_async_generators(); }
 
   boost::asio::io_context& io_context() noexcept { return state_->reactor.context(); }
 

@@ -78,6 +78,7 @@ struct done_callback : callback {
   std::function<void()> function;
   std::uint64_t id;
   loop_state& loop;
+  context_pointer context = copy_of(context_here());
 
   done_callback(loop_state& of, std::function<void()> what, std::uint64_t number)
       : function(std::move(what)), id(number), loop(of) {
@@ -89,6 +90,7 @@ struct done_callback : callback {
 
   static void call(callback& self) {
     const std::unique_ptr<done_callback> me(static_cast<done_callback*>(&self));
+    me->loop.callback_context = std::move(me->context);
     me->function();
   }
 };
@@ -247,6 +249,8 @@ struct access {
   static Handle make(future_state& state) noexcept {
     return Handle(state);
   }
+  template <class Task>
+  static auto as_any_task(const Task& of) noexcept;
 };
 
 }  // namespace KRAIT_BACKEND

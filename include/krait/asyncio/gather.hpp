@@ -50,6 +50,11 @@ auto ensure_future(X&& x) {
     return future<typename decltype(made)::value_type>(std::move(made));
   }
 }
+/// The task that a callable becomes.
+template <class X>
+struct task_of {
+  using type = decltype(create_task(std::declval<X>()));
+};
 template <class X>
 using awaited_type = typename decltype(ensure_future(std::declval<X>()))::value_type;
 

@@ -10,15 +10,21 @@
 #include <utility>
 #include <vector>
 
+#include "krait/asyncio/context.hpp"
 #include "krait/asyncio/future.hpp"
 
 namespace krait::asyncio {
+inline namespace KRAIT_BACKEND {
 
 /// How a task is made.
 struct task_options {
   std::string name = {};  ///< empty: "Task-1", "Task-2", ...
   bool eager = false;     ///< run it to where it first waits, before create_task() returns
+  std::optional<asyncio::context> context =
+      {};  ///< to run in this very one; none: in a copy of the present one
 };
+
+}  // namespace KRAIT_BACKEND
 
 namespace detail {
 inline namespace KRAIT_BACKEND {
@@ -32,8 +38,9 @@ struct task_with_body final : task_state {
   };
 
   template <class G>
-  task_with_body(loop_state& of, G&& made, std::string called)
-      : task_state(ways, of, &run, &drop, std::move(called)), function(std::forward<G>(made)) {
+  task_with_body(loop_state& of, G&& made, std::string called, context_pointer variables)
+      : task_state(ways, of, &run, &drop, std::move(called), std::move(variables)),
+        function(std::forward<G>(made)) {
     value = held.place();
   }
   ~task_with_body() {
@@ -123,13 +130,20 @@ using task = task_handle<future<T>>;
 namespace detail {
 inline namespace KRAIT_BACKEND {
 
+template <class Task>
+auto access::as_any_task(const Task& of) noexcept {
+  of.state_->retain();
+  return make<any_task>(*of.state_);
+}
+
 template <class F>
 auto create_task_on(loop_state& loop, F&& function, task_options options) {
   using body = std::decay_t<F>;
   using result = std::invoke_result_t<body&>;
   loop.check_open();
   auto* const made =
-      new task_with_body<result, body>(loop, std::forward<F>(function), std::move(options.name));
+      new task_with_body<result, body>(loop, std::forward<F>(function), std::move(options.name),
+                                       options.context ? options.context->state() : copy_of(context_here()));
   auto handle = access::make<task<result>>(*made);
   launch(*made, options.eager);
   return handle;

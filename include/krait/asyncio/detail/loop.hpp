@@ -19,10 +19,14 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "krait/asyncgen_hooks.hpp"
+#include "krait/asyncio/context.hpp"
 #include "krait/asyncio/detail/reactor.hpp"
 #include "krait/asyncio/detail/ready_queue.hpp"
 #include "krait/asyncio/detail/timers.hpp"
@@ -97,11 +101,12 @@ struct task_state : future_state, krait::detail::flow {
   bool must_cancel = false;
   std::string message;  ///< of the cancellation
   std::string name;
+  context_pointer context;
   task_state* previous = this;  // of the loop's tasks that have not ended
   task_state* next = this;
 
   task_state(const operations& ways, loop_state& of, void (*run)(task_state&) noexcept,
-             void (*drop)(task_state&) noexcept, std::string called);
+             void (*drop)(task_state&) noexcept, std::string called, context_pointer variables);
 
   bool cancel(std::string why);
   int uncancel() noexcept;
@@ -115,6 +120,39 @@ struct task_state : future_state, krait::detail::flow {
 };
 
 struct worker;
+
+/// What other threads ask a loop to call. They may outlive the loop.
+class inbox {
+ public:
+  explicit inbox(loop_state& of) noexcept : loop_(&of) {}
+
+  /// Has the loop call `function`. False if that is closed. Any thread may call it. Throws std::bad_alloc.
+  bool post(std::function<void()> function);
+  std::vector<std::function<void()>> take() noexcept;
+  void close() noexcept;
+
+ private:
+  std::mutex lock_;
+  std::vector<std::function<void()>> arrived_;
+  loop_state* loop_;  ///< null: closed
+};
+
+/// What the loop keeps for something that goes on elsewhere, and that will be told of its end by the inbox.
+struct elsewhere {
+  elsewhere* previous = nullptr;
+  elsewhere* next = nullptr;
+  loop_state& loop;
+
+  explicit elsewhere(loop_state& of) noexcept;
+  elsewhere(const elsewhere&) = delete;
+  elsewhere& operator=(const elsewhere&) = delete;
+  virtual ~elsewhere();
+};
+
+/// What a loop has threads for; see threads.hpp.
+struct executor {
+  virtual ~executor() = default;
+};
 
 struct loop_state {
   ready_queue ready;
@@ -130,19 +168,31 @@ struct loop_state {
   bool stopping = false;
   bool closed = false;
   bool draining = false;  ///< being shut down: tasks are cancelled as they are made
+  bool stop_when_empty = false;
   task_state* starting = nullptr;
   worker* idle = nullptr;
   std::size_t idle_count = 0;
   task_state* tasks = nullptr;  ///< a ring of those that have not ended; null: none
   std::exception_ptr escaping;  ///< what leaves the loop, out of a task
+  context_pointer callback_context;
 
   detail::timers timers;
   detail::reactor reactor;
   std::function<void(const error_report&)> handler;
 
-  std::mutex inbox_lock;
-  std::vector<std::function<void()>> inbox;  ///< from other threads
-  void* face = nullptr;                      ///< the event_loop; null: it is gone
+  std::shared_ptr<detail::inbox> inbox = std::make_shared<detail::inbox>(*this);
+  elsewhere* pending = nullptr;  ///< all there is elsewhere
+  std::unique_ptr<detail::executor> executor;
+  bool executor_shut = false;
+  std::vector<std::weak_ptr<async_generator_object>> async_generators;  ///< that have begun
+
+  bool debug = false;
+  ready_queue::tag as_parked = ready_queue::parked;
+  std::int64_t slow = 100'000'000;  ///< nanoseconds: what takes as long is reported, in debug mode
+  std::int64_t step_began = 0;
+  std::thread::id thread;  ///< while it runs
+
+  void* face = nullptr;  ///< the event_loop; null: it is gone
 
   explicit loop_state(boost::asio::io_context* context);
   ~loop_state();
@@ -161,6 +211,14 @@ struct loop_state {
   }
 
   void check_open() const;
+  /// In debug mode: is this the thread that runs it? Throws runtime_error.
+  void check_thread() const;
+  void set_debug(bool on) noexcept {
+    debug = on;
+    as_parked = on ? ready_queue::watched : ready_queue::parked;
+  }
+  /// In debug mode: was it slow?
+  void step_ended(const std::string& what) noexcept;
 
   void wake(waiter& who) noexcept {
     who.state = waiter::stage::woken;
@@ -170,7 +228,7 @@ struct loop_state {
       queue(static_cast<callback&>(who));
     }
   }
-  void push(task_state& task) noexcept { ready.push(static_cast<const void*>(&task), ready_queue::parked); }
+  void push(task_state& task) noexcept { ready.push(static_cast<const void*>(&task), as_parked); }
   void queue(callback& what) noexcept {
     if (closed) [[unlikely]] {
       if (what.drop != nullptr) {
@@ -215,8 +273,10 @@ struct loop_state {
   void run_callback(callback& what);
   void collect_inbox();
   void collect_timers() noexcept;
-  /// Any thread may call it.
+  /// Any thread may call it. Throws runtime_error if the loop is closed.
   void post(std::function<void()> function);
+  /// Queues a call; the loop's thread only.
+  void soon(std::function<void()> function);
 
   void run();
   void stop() noexcept;
@@ -224,6 +284,10 @@ struct loop_state {
   /// Cancels all tasks and runs until none is left.
   void drain();
   void close();
+  /// Closes all asynchronous generators that have begun and not ended.
+  void shut_async_generators();
+  async_generator_hooks hooks();
+  void report_deadlock();
 
   void report(const std::string& message, const std::exception_ptr& exception) noexcept;
 };

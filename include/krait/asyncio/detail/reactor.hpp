@@ -5,6 +5,7 @@
 // runs the loop's turns and posts itself, and a timer for the earliest deadline. All that waits besides is the loop's.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 
 namespace boost::asio {
@@ -33,7 +34,15 @@ class reactor {
 
   /// Runs the io_context until stop(). What leaves turns() comes out.
   void run();
+  /// The same, but also until nothing is pending any more.
+  void run_while_there_is_work();
   void stop() noexcept;
+
+  /// Has `function` called, on the thread that runs the io_context, whenever the signal comes; instead of what was there
+  /// before. Throws boost::system::system_error where that cannot be.
+  void watch_signal(int signal, std::function<void()> function);
+  /// Was it watched?
+  bool unwatch_signal(int signal);
 
   /// Does this thread run the io_context?
   bool runs_here() const noexcept;

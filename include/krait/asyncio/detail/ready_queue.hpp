@@ -12,7 +12,14 @@ namespace krait::asyncio::detail {
 
 class ready_queue {
  public:
-  enum tag : std::uintptr_t { parked, unstarted, called, outside, mask = 7 };
+  enum tag : std::uintptr_t {
+    parked,
+    unstarted,
+    called,
+    outside,
+    watched,
+    mask = 7
+  };  // watched: parked, in debug mode
   using entry = std::uintptr_t;  ///< zero: erased
 
   ready_queue() : ring_(std::make_unique<entry[]>(initial)), mask_(initial - 1) {}
