@@ -11,18 +11,15 @@ void gathering::begin(std::vector<any_future> futures) {
     }
   }
   // One child each, also of one that is there several times.
-  std::vector<any_future> once;
+  children = std::make_unique<child[]>(futures.size());
   for (any_future& each : futures) {
-    bool known = false;
-    for (const any_future& before : once) {
-      known = known || before == each;
+    child* const end = children.get() + count;
+    child* const known =
+        std::find_if(children.get(), end, [&](const child& before) { return before.future == each; });
+    if (known != end) {
+      ++known->times;
+      continue;
     }
-    if (!known) {
-      once.push_back(std::move(each));
-    }
-  }
-  children = std::make_unique<child[]>(once.size());
-  for (any_future& each : once) {
     loop->ready.reserve();
     child& made = children[count++];
     made.of = this;
@@ -43,7 +40,7 @@ void gathering::begin(std::vector<any_future> futures) {
     }
   }
   if (count == 0) {
-    finish();
+    finish(nullptr);
   }
   for (std::size_t i = 0; i < count; ++i) {
     if (children[i].future.done()) {
@@ -65,16 +62,17 @@ void gathering::count_down(child& ended) {
     if (!keep_exceptions && its.status != status::finished) {
       fail(its.exception);
     } else if (left == 0) {
-      finish();
+      finish(&its);
     }
   }
   loop->ready.unreserve();
   release();
 }
 
-void gathering::finish() {
+void gathering::finish(const future_state* last) {
   if (cancel_requested) {
-    return fail(std::make_exception_ptr(cancelled_error()));
+    return fail(last->status == status::cancelled ? last->exception
+                                                  : std::make_exception_ptr(cancelled_error()));
   }
   try {
     collect();
@@ -92,7 +90,9 @@ bool gathering::cancel_children(future_state& state, const std::string& message)
   }
   bool any = false;
   for (std::size_t i = 0; i < self.count; ++i) {
-    any = self.children[i].future.cancel(message) || any;
+    for (int again = 0; again < self.children[i].times; ++again) {
+      any = self.children[i].future.cancel(message) || any;
+    }
   }
   self.retrieved = false;
   self.cancel_requested = self.cancel_requested || any;

@@ -2,6 +2,27 @@
 #include "krait/asyncio/timeout.hpp"
 
 namespace krait::asyncio {
+namespace detail {
+inline namespace KRAIT_BACKEND {
+
+void cancel_and_wait(const any_future& of) {
+  const auto ended = create_future<void>();
+  struct scope {
+    const any_future& waited;
+    callback_id id;
+    ~scope() { waited.remove_done_callback(id); }
+  } registered{of, of.add_done_callback([ended] {
+                 if (!ended.done()) {
+                   ended.set_result();
+                 }
+               })};
+  of.cancel();
+  await(ended);
+}
+
+}  // namespace KRAIT_BACKEND
+}  // namespace detail
+
 inline namespace KRAIT_BACKEND {
 
 void timeout_scope::arm(std::optional<time_point> when) {

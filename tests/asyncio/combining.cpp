@@ -85,6 +85,25 @@ TEST_CASE("AIO-TASK-138: G1: the same future twice") {
   });
 }
 
+TEST_CASE("C9: cancelling a gather cancels each child as often as it was given") {
+  asyncio::run([] {
+    int count = 0;
+    const auto t = asyncio::create_task([&] {
+      try {
+        asyncio::sleep(1h);
+      } catch (const asyncio::cancelled_error&) {
+        count = asyncio::current_task().cancelling();
+        throw;
+      }
+    });
+    const auto both = asyncio::gather(t, t);
+    asyncio::sleep(0s);
+    CHECK(both.cancel("both"));
+    CHECK(thrown_by([&] { asyncio::await(both); }) == "cancelled: both");
+    CHECK(count == 2);
+  });
+}
+
 TEST_CASE("AIO-TASK-131: G1: of nothing, it is done") {
   asyncio::run([] {
     CHECK(asyncio::gather().done());

@@ -79,6 +79,7 @@ struct gathering : future_state {
   struct child : callback {
     gathering* of = nullptr;
     any_future future;
+    int times = 1;  ///< that it was given: so often is it cancelled
   };
 
   std::unique_ptr<child[]> children;
@@ -102,7 +103,7 @@ struct gathering : future_state {
  private:
   static void child_done(callback& self);
   void count_down(child& ended);
-  void finish();
+  void finish(const future_state* last);
 };
 
 template <class Result, class Collect>

@@ -13,6 +13,15 @@
 #include "krait/asyncio/await.hpp"
 
 namespace krait::asyncio {
+namespace detail {
+inline namespace KRAIT_BACKEND {
+
+/// Cancels it, and waits until it is done, however long that takes. Throws cancelled_error.
+void cancel_and_wait(const any_future& of);
+
+}  // namespace KRAIT_BACKEND
+}  // namespace detail
+
 inline namespace KRAIT_BACKEND {
 
 /// What the body of a timeout() is given. Python: asyncio.Timeout.
@@ -141,16 +150,10 @@ T wait_for(const future<T>& of, std::optional<duration> delay) {
   }
   if (*delay <= duration::zero()) {
     if (!of.done()) {
-      const int recorded = detail::this_task().cancelling;
-      of.cancel();
-      try {
-        return await(of);
-      } catch (const cancelled_error&) {
-        if (!of.cancelled() || detail::this_task().cancelling > recorded) {
-          throw;
-        }
+      detail::cancel_and_wait(of);
+      if (of.cancelled()) {
+        throw timeout_error();
       }
-      throw timeout_error();
     }
     return of.result();
   }
