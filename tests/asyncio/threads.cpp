@@ -524,9 +524,9 @@ TEST_CASE("AC1: when the time is over, each further step is a timeout_error, and
     auto steps = asyncio::as_completed(waited, 2ms);
     CHECK(steps.size() == 3);
     CHECK(steps.next() == quick);
-    CHECK_THROWS_AS(steps.next(), asyncio::timeout_error);
-    CHECK_THROWS_AS(steps.next(), asyncio::timeout_error);
-    CHECK_THROWS_AS(steps.next(), krait::stop_iteration<>);
+    CHECK_THROWS_AS(static_cast<void>(steps.next()), asyncio::timeout_error);
+    CHECK_THROWS_AS(static_cast<void>(steps.next()), asyncio::timeout_error);
+    CHECK_THROWS_AS(static_cast<void>(steps.next()), krait::stop_iteration<>);
     CHECK_FALSE(waited[1].done());
     // A step that is cancelled takes nothing.
     auto again = asyncio::as_completed(std::vector{waited[1]});
