@@ -103,6 +103,25 @@ class [[nodiscard]] async_operation {
     }
   }
 
+  /// Runs it to its end, and returns what a coroutine would that awaits it; `between()` is called where that would
+  /// yield to its driver. Throws what a coroutine would be thrown; what `between` throws is raised in the body.
+  template <class Between>
+  return_type drive(Between between)
+    requires std::is_void_v<DriverYield>
+  {
+    progress reached = resume(nullptr);
+    while (reached.came_to == end::not_yet) {
+      std::exception_ptr raised;
+      try {
+        between();
+      } catch (...) {
+        raised = std::current_exception();
+      }
+      reached = raised == nullptr ? resume(nullptr) : raise(std::move(raised));
+    }
+    return result(reached);
+  }
+
   /// Itself. Python: `operation.__await__()`.
   async_operation& await() & noexcept { return *this; }
 

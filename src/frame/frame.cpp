@@ -83,7 +83,7 @@ void frame::detach_delegate(frame& child) noexcept {
   child.root = &child;
   child.rest().delegator = nullptr;
   child.own = std::exchange(own, child.caller);
-  child.identities->own = std::exchange(identities->own, child.identities->caller);
+  child.identities->of<side::own>() = std::exchange(identities->of<side::own>(), child.identities->caller);
 }
 
 std::exception_ptr take_pending(frame& self) {

@@ -112,7 +112,7 @@ class flow : public layer::context {
 
 inline flow& entered(layer::registers& caller) noexcept {
   auto& self = static_cast<flow&>(layer::context_of(caller));
-  layer::sanitizers_entered(*self.identities);
+  layer::sanitizers_entered(self.identities->own);
   return self;
 }
 

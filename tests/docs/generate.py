@@ -5,7 +5,7 @@
 Usage: generate.py FILE.md >cases.cpp
 
 A ```cpp block with a main() is an example; the ```text block right behind it is what it prints. A ```cpp include
-block holds the includes, and those of the examples are added; there are no others before the examples. Other blocks
+block holds the includes, and those of the examples are added, then what else is in that block. Other blocks
 with the info string cpp are declarations shown out of context: not compiled.
 """
 import os
@@ -29,7 +29,8 @@ def examples(path, text):
 def main(path):
     text = open(path, encoding="utf-8").read()
     includes = dict.fromkeys(line for kind, code in BLOCK.findall(text) if kind != "text" for line in INCLUDE.findall(code))
-    print(f"// Generated from {os.path.basename(path)}\n{''.join(includes)}")
+    preamble = [INCLUDE.sub("", code).strip() for kind, code in BLOCK.findall(text) if kind == "cpp include"]
+    print(f"// Generated from {os.path.basename(path)}\n{''.join(includes)}\n" + "\n".join(filter(None, preamble)))
     cases = []
     for heading, code, output in examples(path, text):
         number = len(cases) + 1

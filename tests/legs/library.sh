@@ -38,7 +38,12 @@ newest_clang() {
   echo "${newest:-clang}"
 }
 
-basics=(cmake ninja-build g++ libboost-dev libboost-context-dev)
+# The event loop needs Boost 1.77. Debian 12's default is 1.74, and it has 1.81 beside that, which takes its place.
+boost=libboost
+[ "$(. /etc/os-release 2>/dev/null && echo "${VERSION_CODENAME:-}")" != bookworm ] || boost=libboost1.81
+boost_part() { echo "${boost/libboost/libboost-$1}-dev"; } # boost_part NAME: the package of a part of Boost
+
+basics=(cmake ninja-build g++ "$boost-dev" "$(boost_part context)")
 test_packages=("${basics[@]}" doctest-dev nlohmann-json3-dev python3)
 
 # configure PRESET [ARGUMENT...]

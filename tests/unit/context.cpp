@@ -42,7 +42,7 @@ class flow : public layer::context {
  private:
   static void enter(layer::registers& caller) {
     flow& self = static_cast<flow&>(layer::context_of(caller));
-    layer::sanitizers_entered(*self.identities);
+    layer::sanitizers_entered(self.identities->own);
     layer::finish(self, self.body_(self).word);
   }
 

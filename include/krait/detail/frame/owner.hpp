@@ -102,7 +102,7 @@ struct frame_with_body final : frame_returning<Handle, Return> {
   // information in some builds, and backtraces from the body would end here.
   static void enter(registers& caller) noexcept {
     auto& self = static_cast<frame&>(context_of(caller));
-    sanitizers_entered(*self.identities);
+    sanitizers_entered(self.identities->own);
     stage ended = stage::discarded;
     if (!self.discarded) [[likely]] {
       self.stage = stage::started;

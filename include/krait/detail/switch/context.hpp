@@ -123,7 +123,7 @@ template <side save, side load>
 inline void* prepare(context& self, const stack& memory, void* top, void (*entry)(registers&)) noexcept {
   prepare(self.own, self.caller, top, static_cast<std::size_t>(static_cast<std::byte*>(top) - memory.limit),
           entry);
-  return sanitizers_acquire(memory, *self.identities);
+  return sanitizers_acquire(memory, self.identities->own);
 }
 
 }  // namespace KRAIT_BACKEND

@@ -41,10 +41,14 @@ struct stack_identity {
 /// The two flows of control of a context, by name.
 enum class side { caller, own };
 
+/// That of a flow of control which begins on a stack of its own.
+struct own_stack_identity : stack_identity {
+  stack_identity* entered_from;  ///< AddressSanitizer: where a new stack looks for the same
+};
+
 struct stack_identities {
   stack_identity caller;
-  stack_identity own;
-  stack_identity* entered_from;  ///< AddressSanitizer: where a new stack looks for the same
+  own_stack_identity own;
 
   template <side which>
   stack_identity& of() noexcept {
@@ -66,7 +70,7 @@ inline void sanitizers_arrived(void* fake_stack, stack_identity* left) noexcept 
 #endif
 
 /// First thing on a stack that is entered for the first time.
-inline void sanitizers_entered([[maybe_unused]] const stack_identities& known) noexcept {
+inline void sanitizers_entered([[maybe_unused]] const own_stack_identity& known) noexcept {
 #if defined(KRAIT_ASAN)
   sanitizers_arrived(nullptr, known.entered_from);
 #endif
@@ -112,18 +116,18 @@ void show_waiting_stacks() noexcept;
 
 /// A stack comes into use, perhaps not for the first time. Returns ThreadSanitizer's fiber.
 inline void* sanitizers_acquire([[maybe_unused]] const stack& memory,
-                                [[maybe_unused]] stack_identities& known) noexcept {
+                                [[maybe_unused]] own_stack_identity& known) noexcept {
 #if defined(KRAIT_ASAN)
-  known.own.bottom = memory.limit;
-  known.own.size = memory.size;
-  known.own.left = &known.entered_from;
+  known.bottom = memory.limit;
+  known.size = memory.size;
+  known.left = &known.entered_from;
   __asan_unpoison_memory_region(memory.limit, memory.size);
   static const bool remembered = std::atexit([] { show_waiting_stacks(); }) == 0;
   static_cast<void>(remembered);
 #endif
 #if defined(KRAIT_TSAN)
-  known.own.fiber = __tsan_create_fiber(0);
-  return known.own.fiber;
+  known.fiber = __tsan_create_fiber(0);
+  return known.fiber;
 #else
   return nullptr;
 #endif

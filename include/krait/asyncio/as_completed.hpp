@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// One after the other, as they are done: as_completed; and whichever is done first: staggered_race.
+
+#include <cstddef>
+#include <exception>
+#include <functional>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <ranges>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "krait/asyncio/event_loop.hpp"
+#include "krait/asyncio/gather.hpp"
+#include "krait/asyncio/locks.hpp"
+#include "krait/asyncio/queues.hpp"
+
+namespace krait::asyncio {
+inline namespace KRAIT_BACKEND {
+
+/// What as_completed() returns: the futures, each when it is done. A range, once; it can be moved only.
+template <class Future>
+class completions {
+  struct shared {
+    queue<std::optional<Future>> done;  // none: the time is over
+    std::vector<std::pair<Future, callback_id>> waiting;
+    std::size_t left = 0;
+    std::optional<handle> alarm;
+
+    void forget() noexcept {
+      for (const auto& [each, id] : waiting) {
+        each.remove_done_callback(id);
+      }
+      waiting.clear();
+      if (alarm) {
+        alarm->cancel();
+      }
+    }
+  };
+
+ public:
+  class iterator {
+   public:
+    using value_type = Future;
+    using difference_type = std::ptrdiff_t;
+    using iterator_concept = std::input_iterator_tag;
+
+    iterator() = default;
+    explicit iterator(completions& of) : of_(&of) { ++*this; }
+    const Future& operator*() const noexcept { return *item_; }
+    iterator& operator++() {
+      item_.reset();
+      if (of_->shared_->left != 0) {
+        item_ = of_->next();
+      }
+      return *this;
+    }
+    void operator++(int) { ++*this; }
+    bool operator==(std::default_sentinel_t) const noexcept { return !item_.has_value(); }
+
+   private:
+    completions* of_ = nullptr;
+    std::optional<Future> item_;
+  };
+
+  completions(std::vector<Future> all, std::optional<duration> delay) {
+    shared_->left = all.size();
+    for (Future& each : all) {
+      const callback_id id = each.add_done_callback([to = std::weak_ptr(shared_), each] {
+        if (const auto its = to.lock()) {
+          std::erase_if(its->waiting, [&](const auto& waited) { return waited.first == each; });
+          its->done.put_nowait(each);
+        }
+      });
+      shared_->waiting.emplace_back(std::move(each), id);
+    }
+    if (delay && !shared_->waiting.empty()) {
+      shared_->alarm = get_running_loop().call_later(*delay, [to = std::weak_ptr(shared_)] {
+        if (const auto its = to.lock()) {
+          for (std::size_t i = its->waiting.size(); i > 0; --i) {
+            its->done.put_nowait(std::nullopt);
+          }
+          its->forget();
+        }
+      });
+    }
+  }
+  completions(completions&&) noexcept = default;
+  completions& operator=(completions&&) = delete;
+  ~completions() {
+    if (shared_ != nullptr) {
+      shared_->forget();
+    }
+  }
+
+  /// How many are to come.
+  std::size_t size() const noexcept { return shared_->left; }
+
+  /// Waits for the next one and returns it, done. Throws timeout_error, for each that is not done when the time is over;
+  /// cancelled_error, and then none is lost; stop_iteration if none is left.
+  Future next() {
+    if (shared_->left == 0) {
+      throw stop_iteration<>();
+    }
+    std::optional<Future> done = shared_->done.get();
+    --shared_->left;
+    if (!done) {
+      throw timeout_error();
+    }
+    return *std::move(done);
+  }
+
+  iterator begin() { return iterator(*this); }
+  std::default_sentinel_t end() const noexcept { return {}; }
+
+ private:
+  std::shared_ptr<shared> shared_ = std::make_shared<shared>();
+};
+
+/// The futures of a range, each when it is done; callables are called in tasks of their own. What is not done after
+/// `delay` is a timeout_error, at each further step; nothing is cancelled.
+///
+/// Throws runtime_error if no loop runs. Python: `asyncio.as_completed(xs, timeout=delay)`.
+template <std::ranges::input_range R>
+[[nodiscard]] auto as_completed(R&& each, std::optional<duration> delay = {}) {
+  using reference = std::ranges::range_reference_t<R>;
+  constexpr bool given = detail::a_future<reference>;
+  using element_type = typename std::conditional_t<given, std::type_identity<std::remove_cvref_t<reference>>,
+                                                   detail::task_of<reference>>::type;
+  std::vector<element_type> all;
+  for (auto&& x : each) {
+    if constexpr (given) {
+      if (std::ranges::find(all, x) == all.end()) {
+        all.push_back(x);
+      }
+    } else {
+      all.push_back(create_task(std::forward<decltype(x)>(x)));
+    }
+  }
+  return completions<element_type>(std::move(all), delay);
+}
+
+/// What came of a staggered_race().
+template <class T>
+struct race_result {
+  std::optional<detail::element<T>> winner;    ///< none: all have failed
+  std::optional<std::size_t> index;            ///< whose that is
+  std::vector<std::exception_ptr> exceptions;  ///< of each that was started; null: it has not failed
+};
+
+/// Calls functions in tasks, each when the one before has failed, or after `delay`, until one returns; the others are
+/// cancelled then, and waited for. Throws cancelled_error, when all have ended; keyboard_interrupt and system_exit;
+/// runtime_error outside of a task. Python: asyncio.staggered.staggered_race().
+template <class T>
+race_result<T> staggered_race(const std::vector<std::function<T()>>& functions,
+                              std::optional<duration> delay) {
+  race_result<T> result;
+  std::vector<task<void>> runners;
+  event changed;
+  std::size_t running = 0;
+  const auto start = [&](std::size_t i) {
+    result.exceptions.emplace_back();
+    ++running;
+    runners.push_back(create_task([&, i] {
+      struct scope {
+        std::size_t& running;
+        event& changed;
+        ~scope() {
+          --running;
+          changed.set();
+        }
+      } end{running, changed};
+      try {
+        if constexpr (std::is_void_v<T>) {
+          functions[i]();
+          if (!result.index) {
+            result.winner.emplace();
+            result.index = i;
+          }
+        } else {
+          T value = functions[i]();
+          if (!result.index) {
+            result.winner.emplace(std::forward<T>(value));
+            result.index = i;
+          }
+        }
+      } catch (...) {
+        result.exceptions[i] = std::current_exception();
+        if (detail::leaves_loop(result.exceptions[i])) {
+          throw;
+        }
+      }
+    }));
+  };
+  const auto wait_until = [&](auto condition) {
+    while (!condition()) {
+      changed.clear();
+      changed.wait();
+    }
+  };
+  const auto end_all = [&] {
+    for (const task<void>& each : runners) {
+      each.cancel();
+    }
+    std::exception_ptr again;  // cancelled meanwhile: but they refer to this stack
+    while (running > 0) {
+      try {
+        wait_until([&] { return running == 0; });
+      } catch (const cancelled_error&) {
+        again = std::current_exception();
+      }
+    }
+    if (again != nullptr) {
+      std::rethrow_exception(again);
+    }
+  };
+  try {
+    for (std::size_t i = 0; i < functions.size() && !result.index; ++i) {
+      start(i);
+      const auto next_is_due = [&] { return result.index.has_value() || result.exceptions[i] != nullptr; };
+      if (delay && i + 1 < functions.size()) {
+        move_on_after(*delay, [&] { wait_until(next_is_due); });
+      } else {
+        wait_until(next_is_due);
+      }
+    }
+    wait_until([&] { return result.index.has_value() || running == 0; });
+  } catch (...) {
+    const std::exception_ptr why = std::current_exception();
+    end_all();
+    std::rethrow_exception(why);
+  }
+  end_all();
+  return result;
+}
+
+}  // namespace KRAIT_BACKEND
+}  // namespace krait::asyncio

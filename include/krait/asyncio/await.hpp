@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// To wait. These are plain functions, for any function that a task calls.
+
+#include <chrono>
+#include <type_traits>
+#include <utility>
+
+#include "krait/async_generator.hpp"
+#include "krait/asyncio/task.hpp"
+#include "krait/coroutine.hpp"
+
+namespace krait::asyncio {
+
+using clock = std::chrono::steady_clock;
+using duration = clock::duration;
+using time_point = clock::time_point;
+
+inline namespace KRAIT_BACKEND {
+
+/// Waits until the future is done and returns its value, or throws its exception. One that is done does not wait.
+///
+/// Throws cancelled_error if this task, or the future, was cancelled; runtime_error outside of a task, of oneself, or
+/// of a future of another loop. Python: `await future`.
+template <class T>
+KRAIT_ALWAYS_INLINE inline T await(const future<T>& of) {
+  detail::future_state& state = detail::access::state_of(of);
+  if (!state.done()) {
+    detail::wait_done(state);
+  }
+  return of.result();
+}
+
+/// The same of a handle that is not needed any more: if there is no other, the value is moved out. One that cannot be
+/// copied always is.
+template <class T>
+KRAIT_ALWAYS_INLINE inline T await(future<T>&& of) {
+  detail::future_state& state = detail::access::state_of(of);
+  if (!state.done()) {
+    detail::wait_done(state);
+  }
+  if constexpr (!std::is_void_v<T> && !std::is_reference_v<T>) {
+    if (!std::is_copy_constructible_v<T> || state.references == 1) {
+      return std::move(const_cast<T&>(of.result()));
+    }
+  }
+  if constexpr (std::is_void_v<T> || std::is_reference_v<T> || std::is_copy_constructible_v<T>) {
+    return of.result();
+  }
+}
+
+/// Runs a coroutine to its end, in this task, and returns what it returns. It and what it awaits may wait as any
+/// function may; where it yields nothing to its driver, it lets the others have a turn.
+///
+/// Throws what leaves the coroutine; runtime_error outside of a task. Python: `await coroutine`.
+template <class R>
+R await(coroutine<void, void, R>&& of) {
+  detail::this_task();
+  std::exception_ptr raised;
+  for (;;) {
+    const auto step = raised == nullptr ? of.resume() : of.resume_with(std::exchange(raised, nullptr));
+    if (step.returned()) {
+      if constexpr (std::is_void_v<R>) {
+        return;
+      } else {
+        return std::move(*const_cast<R*>(step.result()));
+      }
+    }
+    try {
+      detail::sleep_turn();
+    } catch (...) {
+      raised = std::current_exception();
+    }
+  }
+}
+
+/// Runs an operation of an asynchronous generator to its end, as a coroutine. Throws, too, stop_async_iteration at the
+/// generator's end. Python: `await anext(g)`.
+template <class Yield, class Send, krait::detail::async_method method>
+auto await(async_operation<Yield, Send, void, void, method>&& of) {
+  detail::this_task();
+  return of.drive([] { detail::sleep_turn(); });
+}
+
+/// Calls `body()` and returns what it returns; nothing in it is cancelled: that waits until it has ended, and is raised
+/// where the task waits next. Throws what leaves it; runtime_error outside of a task.
+template <class Body>
+decltype(auto) no_cancel(Body&& body) {
+  struct scope {
+    detail::task_state& self = detail::this_task();
+    scope() { ++self.held_back; }
+    scope(const scope&) = delete;
+    scope& operator=(const scope&) = delete;
+    ~scope() { --self.held_back; }
+  } held;
+  return std::forward<Body>(body)();
+}
+
+template <class T>
+template <class Y, class S>
+T future<T>::await_in(yielder<Y, S>&) const {
+  return await(*this);
+}
+
+/// Waits for so long; zero or less: lets all others that are ready have a turn. Throws cancelled_error; runtime_error
+/// outside of a task. Python: `await asyncio.sleep(delay)`.
+inline void sleep(duration delay) {
+  if (delay <= duration::zero()) {
+    return detail::sleep_turn();
+  }
+  detail::sleep_until(detail::loop_state::now() + delay / std::chrono::nanoseconds(1));
+}
+
+/// Waits until then, or a turn if that has been.
+inline void sleep_until(time_point when) {
+  sleep(when - clock::now());
+}
+
+}  // namespace KRAIT_BACKEND
+}  // namespace krait::asyncio

@@ -1,0 +1,423 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// The loop's inside, and how tasks take turns on it.
+//
+//      ready     the ring: [ task | task | callback | unstarted task | ... ]
+//                            ^ head                   ^ end of this turn    ^ tail
+//
+//      outside   the thread's own stack: runs callbacks, and waits for the reactor
+//      workers   stacks that run tasks, one after the other; those with nothing to do are idle
+//
+// A task that waits takes the next entry itself and switches to it: one switch for each wake-up. Only callbacks and
+// the end of a turn go by way of the outside.
+//
+// Who refers to it: the event_loop, and each future. So a future outlives its loop.
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "krait/asyncgen_hooks.hpp"
+#include "krait/asyncio/context.hpp"
+#include "krait/asyncio/detail/reactor.hpp"
+#include "krait/asyncio/detail/ready_queue.hpp"
+#include "krait/asyncio/detail/timers.hpp"
+#include "krait/asyncio/detail/waiter.hpp"
+#include "krait/asyncio/errors.hpp"
+#include "krait/detail/config.hpp"
+#include "krait/detail/switch/flow.hpp"
+#include "krait/detail/switch/running_loop.hpp"
+
+namespace krait::asyncio {
+
+/// What an exception handler is told. Python: the context of loop.call_exception_handler().
+struct error_report {
+  std::string message;
+  std::exception_ptr exception;  ///< may be null
+};
+
+namespace detail {
+inline namespace KRAIT_BACKEND {
+
+struct loop_state;
+struct task_state;
+
+enum class status : unsigned char { pending, finished, failed, cancelled };
+
+struct future_state {
+  struct operations {
+    void (*destroy)(future_state& self) noexcept;
+    bool (*cancel)(future_state& self, const std::string& message);
+  };
+
+  const operations* does;
+  loop_state* loop;
+  std::uint32_t references = 1;
+  detail::status status = status::pending;
+  bool is_task = false;
+  bool retrieved = false;  ///< its exception, if it has one, need not be reported
+  void* value = nullptr;
+  wait_list waiters;
+  std::exception_ptr exception;
+
+  future_state(const operations& ways, loop_state& of) noexcept;
+  future_state(const future_state&) = delete;
+  future_state& operator=(const future_state&) = delete;
+  ~future_state();
+
+  bool done() const noexcept { return status != status::pending; }
+  void retain() noexcept { ++references; }
+  void release() noexcept {
+    if (--references == 0) {
+      does->destroy(*this);
+    }
+  }
+
+  /// Wakes all who wait, which happens by the ready queue.
+  void complete(detail::status how) noexcept;
+  void fail(std::exception_ptr why, detail::status how = status::failed) noexcept {
+    exception = std::move(why);
+    complete(how);
+  }
+};
+
+/// As of a future that is nobody's task.
+bool cancel_plain(future_state& self, const std::string& message);
+
+struct task_state : future_state, krait::detail::flow {
+  void (*body)(task_state& self) noexcept;
+  void (*drop_body)(task_state& self) noexcept;  ///< instead
+  waiter* waiting = nullptr;                     ///< what it waits for, while that can be cancelled
+  int cancelling = 0;
+  int held_back = 0;  ///< how many no_cancel() it is in
+  bool must_cancel = false;
+  std::string message;  ///< of the cancellation
+  std::string name;
+  context_pointer context;
+  task_state* previous = this;  // of the loop's tasks that have not ended
+  task_state* next = this;
+
+  task_state(const operations& ways, loop_state& of, void (*run)(task_state&) noexcept,
+             void (*drop)(task_state&) noexcept, std::string called, context_pointer variables);
+
+  bool cancel(std::string why);
+  int uncancel() noexcept;
+
+  /// Does what it has failed with leave the loop?
+  void failed() noexcept;
+
+  static bool cancel_task(future_state& self, const std::string& why) {
+    return static_cast<task_state&>(self).cancel(why);
+  }
+};
+
+struct worker;
+
+/// What other threads ask a loop to call. They may outlive the loop.
+class inbox {
+ public:
+  explicit inbox(loop_state& of) noexcept : loop_(&of) {}
+
+  /// Has the loop call `function`. False if that is closed. Any thread may call it. Throws std::bad_alloc.
+  bool post(std::function<void()> function);
+  std::vector<std::function<void()>> take() noexcept;
+  void close() noexcept;
+
+ private:
+  std::mutex lock_;
+  std::vector<std::function<void()>> arrived_;
+  loop_state* loop_;  ///< null: closed
+};
+
+/// What the loop keeps for something that goes on elsewhere, and that will be told of its end by the inbox.
+struct elsewhere {
+  elsewhere* previous = nullptr;
+  elsewhere* next = nullptr;
+  loop_state& loop;
+
+  explicit elsewhere(loop_state& of) noexcept;
+  elsewhere(const elsewhere&) = delete;
+  elsewhere& operator=(const elsewhere&) = delete;
+  virtual ~elsewhere();
+};
+
+/// What a loop has threads for; see threads.hpp.
+struct executor {
+  virtual ~executor() = default;
+};
+
+struct loop_state {
+  ready_queue ready;
+  std::size_t turn_end = 0;
+  unsigned turns_left = 0;
+  task_state* current = nullptr;
+  krait::detail::flow outside;
+
+  unsigned turns_per_poll = 1;
+  std::uint32_t references = 1;
+  bool in_turns = false;
+  bool running = false;
+  bool stopping = false;
+  bool closed = false;
+  bool draining = false;  ///< being shut down: tasks are cancelled as they are made
+  bool stop_when_empty = false;
+  task_state* starting = nullptr;
+  worker* idle = nullptr;
+  std::size_t idle_count = 0;
+  task_state* tasks = nullptr;  ///< a ring of those that have not ended; null: none
+  std::exception_ptr escaping;  ///< what leaves the loop, out of a task
+  context_pointer callback_context;
+
+  detail::timers timers;
+  detail::reactor reactor;
+  std::function<void(const error_report&)> handler;
+
+  std::shared_ptr<detail::inbox> inbox = std::make_shared<detail::inbox>(*this);
+  elsewhere* pending = nullptr;  ///< all there is elsewhere
+  std::unique_ptr<detail::executor> executor;
+  bool executor_shut = false;
+  std::vector<std::weak_ptr<async_generator_object>> async_generators;  ///< that have begun
+
+  bool debug = false;
+  ready_queue::tag as_parked = ready_queue::parked;
+  std::int64_t slow = 100'000'000;  ///< nanoseconds: what takes as long is reported, in debug mode
+  std::int64_t step_began = 0;
+  std::thread::id thread;  ///< while it runs
+
+  void* face = nullptr;  ///< the event_loop; null: it is gone
+
+  explicit loop_state(boost::asio::io_context* context);
+  ~loop_state();
+  void release() noexcept {
+    if (--references == 0) {
+      delete this;
+    }
+  }
+
+  static loop_state* running_here() noexcept {
+    return static_cast<loop_state*>(krait::detail::running_loop());
+  }
+
+  static std::int64_t now() noexcept {
+    return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
+  }
+
+  void check_open() const;
+  /// In debug mode: is this the thread that runs it? Throws runtime_error.
+  void check_thread() const;
+  void set_debug(bool on) noexcept {
+    debug = on;
+    as_parked = on ? ready_queue::watched : ready_queue::parked;
+  }
+  /// In debug mode: was it slow?
+  void step_ended(const std::string& what) noexcept;
+
+  void wake(waiter& who) noexcept {
+    who.state = waiter::stage::woken;
+    if (who.task != nullptr) {
+      push(*who.task);
+    } else {
+      queue(static_cast<callback&>(who));
+    }
+  }
+  void push(task_state& task) noexcept { ready.push(static_cast<const void*>(&task), as_parked); }
+  void queue(callback& what) noexcept {
+    if (closed) [[unlikely]] {
+      if (what.drop != nullptr) {
+        what.drop(what);
+      }
+      return;
+    }
+    what.queued = true;
+    what.place = ready.push(&what, ready_queue::called);
+  }
+
+  /// Something has become ready outside of the turns: they are to be taken.
+  void notice() {
+    if (!in_turns) {
+      reactor.schedule();
+    }
+  }
+
+  /// Leaves the task that runs, which has been queued or will be. Inlined where it waits: see docs/internals.md.
+  KRAIT_ALWAYS_INLINE void park(task_state& self) noexcept {
+    krait::detail::flow* to;
+    if (ready.head() != turn_end && (ready.front() & ready_queue::mask) == ready_queue::parked &&
+        ready.front() != 0) [[likely]] {
+      current = reinterpret_cast<task_state*>(ready.front());
+      ready.pop();
+      to = current;
+    } else {
+      to = next();
+    }
+    if (to != &self) {
+      krait::detail::switch_to(self, *to);
+    }
+  }
+
+  /// Who runs next. `here`: the worker that has ended a task and would start another.
+  krait::detail::flow* next(worker* here = nullptr) noexcept;
+  krait::detail::flow* start(task_state& task, worker* here) noexcept;
+  void end(task_state& task) noexcept;
+  void end_unstarted(task_state& task) noexcept;
+  void enlist(task_state& task) noexcept;
+  void take_turns();
+  void run_callback(callback& what);
+  void collect_inbox();
+  void collect_timers() noexcept;
+  /// Any thread may call it. Throws runtime_error if the loop is closed.
+  void post(std::function<void()> function);
+  /// Queues a call; the loop's thread only.
+  void soon(std::function<void()> function);
+
+  void run();
+  void stop() noexcept;
+
+  /// Cancels all tasks and runs until none is left.
+  void drain();
+  void close();
+  /// Closes all asynchronous generators that have begun and not ended.
+  void shut_async_generators();
+  async_generator_hooks hooks();
+  void report_deadlock();
+
+  void report(const std::string& message, const std::exception_ptr& exception) noexcept;
+};
+
+/// A deadline, for a callback.
+struct timer : callback {
+  loop_state& loop;
+  std::uint32_t slot = 0;
+  bool armed = false;
+  bool reserved = false;
+
+  explicit timer(loop_state& of) noexcept : loop(of) {}
+  ~timer() {
+    disarm();
+    if (reserved) {
+      loop.ready.unreserve();
+    }
+  }
+
+  void reserve() {
+    if (!reserved) {
+      loop.ready.reserve();
+      reserved = true;
+    }
+  }
+  void arm(std::int64_t when) {
+    reserve();
+    slot = loop.timers.add(when, *this);
+    armed = true;
+    if (!loop.in_turns) {
+      loop.reactor.wake_at(when);
+    }
+  }
+  /// Also if it has rung, and is queued.
+  void disarm() noexcept {
+    if (armed) {
+      loop.timers.cancel(slot);
+      armed = false;
+    } else if (queued) {
+      loop.ready.erase(place);
+      queued = false;
+      reserved = false;
+    }
+  }
+};
+
+/// The task that runs here. Throws runtime_error if none does.
+task_state& this_task();
+
+/// Can a wait here be cancelled? Not where an exception is in flight, as another must not be thrown, nor in no_cancel():
+/// there a cancellation stays for the next wait.
+KRAIT_ALWAYS_INLINE inline bool interruptible(const task_state& self) noexcept {
+  return self.held_back == 0 && (!krait::detail::exceptions_active() || std::uncaught_exceptions() == 0);
+}
+
+/// Parks the task until `on` is woken, or cancelled. Was that possible?
+KRAIT_ALWAYS_INLINE inline bool suspend(task_state& self, waiter& on) {
+  const bool can_be_cancelled = interruptible(self);
+  if (can_be_cancelled) [[likely]] {
+    self.waiting = &on;
+    if (self.must_cancel && on.cancel(on, self.message)) [[unlikely]] {
+      self.must_cancel = false;
+    }
+  }
+  self.loop->park(self);
+  self.waiting = nullptr;
+  return can_be_cancelled;
+}
+
+/// What a task does that has been woken: raises what it was cancelled with meanwhile.
+KRAIT_ALWAYS_INLINE inline void deliver(task_state& self, bool can_be_cancelled) {
+  if (self.must_cancel && can_be_cancelled) [[unlikely]] {
+    self.must_cancel = false;
+    throw cancelled_error(self.message);
+  }
+}
+
+/// A waiter of the task that runs, not in a list of a future.
+struct parked : waiter {
+  explicit parked(task_state& self) noexcept {
+    task = &self;
+    cancel = [](waiter& me, const std::string& message) {
+      if (me.state != stage::waiting) {
+        return false;
+      }
+      me.state = stage::cancelled;
+      me.task->message = message;
+      me.task->loop->push(*me.task);
+      me.task->loop->notice();
+      return true;
+    };
+  }
+  ~parked() {
+    if (linked()) {
+      unlink();
+    }
+  }
+
+  /// Throws cancelled_error.
+  void wait() {
+    const bool cancellable = suspend(*task, *this);
+    if (state == stage::cancelled) [[unlikely]] {
+      task->must_cancel = false;
+      throw cancelled_error(task->message);
+    }
+    deliver(*task, cancellable);
+  }
+};
+
+/// Waits in a list until somebody takes it from there, or marks it as woken.
+inline void wait_in(wait_list& list) {
+  parked self(this_task());
+  list.push_back(self);
+  self.wait();
+}
+
+/// Waits until a future is done. Throws cancelled_error, but not the future's own.
+void wait_done(future_state& of);
+
+void sleep_turn();
+void sleep_until(std::int64_t when);
+
+/// A task that waits for an operation of Asio's. What its handler does, on whatever thread.
+struct operation_base : waiter {
+  bool over = false;
+  bool parked = false;
+
+  void end();
+};
+
+}  // namespace KRAIT_BACKEND
+}  // namespace detail
+}  // namespace krait::asyncio

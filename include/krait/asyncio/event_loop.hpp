@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// The loop, on an io_context of Boost.Asio: its own, or the application's.
+
+#include <chrono>
+#include <functional>
+#include <utility>
+
+#include "krait/asyncio/await.hpp"
+
+namespace krait::asyncio {
+
+/// How a loop is made.
+struct run_options {
+  /// How many turns are taken before the reactor is polled again. Python's loop polls each time.
+  unsigned turns_per_poll = 1;
+  /// The application's, which must outlive the loop, and be run by one thread. Null: the loop has its own.
+  boost::asio::io_context* context = nullptr;
+  /// Debug mode, which is slower; also by KRAIT_DEBUG=1 in the environment. Reported is what takes a callback or a step
+  /// of a task longer than slow_callback_duration. What must be called by the loop's thread says so. And a loop that
+  /// runs ends with a runtime_error, instead of waiting for ever, when there are tasks and nothing could wake one: no
+  /// timer, operation, signal handler or thread of run_in_executor(). (Who will call call_soon_threadsafe() later is to
+  /// hold a work guard of the io_context.)
+  bool debug = false;
+};
+
+inline namespace KRAIT_BACKEND {
+
+class event_loop;
+
+/// A callback that was scheduled. Dropped, that is called all the same. Python: asyncio.Handle, asyncio.TimerHandle.
+class handle {
+ public:
+  /// It will not be called, and is destroyed. The loop's thread may call it.
+  void cancel() const noexcept;
+  bool cancelled() const noexcept;
+
+ private:
+  friend event_loop;
+  struct scheduled;
+  explicit handle(std::shared_ptr<scheduled> of) noexcept : scheduled_(std::move(of)) {}
+
+  std::shared_ptr<scheduled> scheduled_;
+};
+
+/// Runs tasks and callbacks by turns, on one thread at a time. Python: asyncio.AbstractEventLoop.
+class event_loop {
+ public:
+  /// Throws std::bad_alloc, and what making an io_context throws.
+  explicit event_loop(run_options options = {});
+  event_loop(const event_loop&) = delete;
+  event_loop& operator=(const event_loop&) = delete;
+
+  /// Closes it. It must not be running.
+  ~event_loop();
+
+  /// Runs `function()` in a task, and the loop until that has ended; or until a future is done. Returns what it
+  /// returns.
+  ///
+  /// Throws what leaves it; cancelled_error if it was cancelled; runtime_error if this or another loop runs on this
+  /// thread, if it is closed, or if it was stopped before. keyboard_interrupt and system_exit leave it from whatever
+  /// task or callback they come.
+  template <class F>
+    requires std::invocable<std::decay_t<F>&>
+  auto run_until_complete(F&& function) {
+    return complete(detail::create_task_on(*state_, std::forward<F>(function), {}));
+  }
+  template <class T>
+  T run_until_complete(const future<T>& of) {
+    return complete(of);
+  }
+
+  /// Runs until stop(). Throws as run_until_complete().
+  void run_forever() { state_->run(); }
+
+  /// At the end of this turn, or, if it does not run, after the next one.
+  void stop() noexcept { state_->stop(); }
+
+  bool is_running() const noexcept { return state_->running; }
+  bool is_closed() const noexcept { return state_->closed; }
+
+  /// Cancels all tasks and runs until none is left, then forgets what was scheduled. Does nothing the second time.
+  /// Throws runtime_error if it runs.
+  void close() { state_->close(); }
+
+  /// As asyncio::create_task(), whether this loop runs or not.
+  template <class F>
+  [[nodiscard]] auto create_task(F&& function, task_options options = {}) {
+    return detail::create_task_on(*state_, std::forward<F>(function), std::move(options));
+  }
+  template <class T>
+  future<T> create_future() {
+    return detail::access::make<future<T>>(*new detail::set_future<T>(*state_));
+  }
+
+  /// Calls `function` in the next turn, in the order in which they were given. An exception goes to the exception
+  /// handler. Throws runtime_error if the loop is closed. Python: `loop.call_soon(f)`.
+  handle call_soon(std::function<void()> function);
+  handle call_later(duration delay, std::function<void()> function);
+  handle call_at(time_point when, std::function<void()> function);
+
+  /// The same, from any thread, or a task's or callback's; wakes the loop.
+  void call_soon_threadsafe(std::function<void()> function);
+
+  /// For what is built on loops.
+  detail::loop_state& state() noexcept { return *state_; }
+
+  time_point time() const noexcept { return clock::now(); }
+
+  /// Who is told of exceptions that nobody can catch; empty: stderr. Python: `loop.set_exception_handler(handler)`.
+  void set_exception_handler(std::function<void(const error_report&)> handler) {
+    state_->handler = std::move(handler);
+  }
+  void call_exception_handler(const error_report& report) noexcept {
+    state_->report(report.message, report.exception);
+  }
+
+  /// See run_options::debug. Before it runs, or in a callback.
+  bool get_debug() const noexcept { return state_->debug; }
+  void set_debug(bool on) noexcept { state_->set_debug(on); }
+  duration slow_callback_duration() const noexcept {
+    return std::chrono::duration_cast<duration>(std::chrono::nanoseconds(state_->slow));
+  }
+  void set_slow_callback_duration(duration least) noexcept {
+    state_->slow = least / std::chrono::nanoseconds(1);
+  }
+
+  /// Has the loop call `function` whenever the signal comes, in place of another such function. Throws
+  /// boost::system::system_error if the signal cannot be caught, or if there is none of that number. Python:
+  /// `loop.add_signal_handler(signal, f)`.
+  void add_signal_handler(int signal, std::function<void()> function);
+  /// The signal does what it does by default. Was there a function? Python: `loop.remove_signal_handler(signal)`.
+  bool remove_signal_handler(int signal) { return state_->reactor.unwatch_signal(signal); }
+
+  /// Closes all asynchronous generators that have begun, and not ended; close() does that, too. Throws runtime_error if
+  /// it runs.
+  void shutdown_asyncgens() { state_->shut_async_generators(); }
+
+  boost::asio::io_context& io_context() noexcept { return state_->reactor.context(); }
+
+ private:
+  friend event_loop& get_running_loop();
+
+  template <class Future>
+  auto complete(const Future& of) -> typename Future::value_type {
+    const callback_id id = of.add_done_callback([state = state_] { state->stop(); });
+    try {
+      state_->run();
+    } catch (...) {
+      of.remove_done_callback(id);
+      if (of.done() && !of.cancelled()) {
+        static_cast<void>(of.exception());  // is on its way
+      }
+      throw;
+    }
+    of.remove_done_callback(id);
+    if (!of.done()) {
+      throw runtime_error("Event loop stopped before Future completed.");
+    }
+    return of.result();
+  }
+
+  detail::loop_state* state_;
+};
+
+/// The loop that runs on this thread. Throws runtime_error if none does. Python: `asyncio.get_running_loop()`.
+event_loop& get_running_loop();
+
+}  // namespace KRAIT_BACKEND
+}  // namespace krait::asyncio

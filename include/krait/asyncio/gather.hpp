@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Several at once: gather, wait, shield.
+
+#include <algorithm>
+#include <concepts>
+#include <cstddef>
+#include <exception>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <ranges>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "krait/asyncio/timeout.hpp"
+
+namespace krait::asyncio {
+
+/// Says that exceptions are wanted as results: `gather(return_exceptions, a, b)`.
+struct return_exceptions_t {};
+inline constexpr return_exceptions_t return_exceptions{};
+
+enum class return_when { first_completed, first_exception, all_completed };
+
+namespace detail {
+inline namespace KRAIT_BACKEND {
+
+template <class T>
+inline constexpr bool is_future = false;
+template <class T>
+inline constexpr bool is_future<future<T>> = true;
+template <class T>
+inline constexpr bool is_future<task<T>> = true;
+
+template <class X>
+concept a_future = is_future<std::remove_cvref_t<X>>;
+
+/// A future as it is; a callable in a task of its own. Python: asyncio.ensure_future().
+template <class X>
+auto ensure_future(X&& x) {
+  if constexpr (a_future<X>) {
+    return future<typename std::remove_cvref_t<X>::value_type>(std::forward<X>(x));
+  } else {
+    auto made = create_task(std::forward<X>(x));
+    return future<typename decltype(made)::value_type>(std::move(made));
+  }
+}
+/// The task that a callable becomes.
+template <class X>
+struct task_of {
+  using type = decltype(create_task(std::declval<X>()));
+};
+template <class X>
+using awaited_type = typename decltype(ensure_future(std::declval<X>()))::value_type;
+
+/// As an element of a tuple or vector.
+template <class T>
+using element = std::conditional_t<
+    std::is_void_v<T>, std::monostate,
+    std::conditional_t<std::is_reference_v<T>, std::reference_wrapper<std::remove_reference_t<T>>, T>>;
+
+template <class T>
+element<T> element_of(const future<T>& done) {
+  if constexpr (std::is_void_v<T>) {
+    done.result();
+    return {};
+  } else {
+    return done.result();
+  }
+}
+
+/// What gather() returns: a future that holds its children.
+struct gathering : future_state {
+  struct child : callback {
+    gathering* of = nullptr;
+    any_future future;
+    int times = 1;  ///< that it was given: so often is it cancelled
+  };
+
+  std::unique_ptr<child[]> children;
+  std::size_t count = 0;
+  std::size_t left = 0;
+  bool keep_exceptions = false;
+  bool cancel_requested = false;
+
+  gathering(const operations& ways, loop_state& of) noexcept : future_state(ways, of) {}
+
+  /// Waits for `futures`, of which some may be the same. Throws value_error if one is another loop's.
+  void begin(std::vector<any_future> futures);
+  /// All are done: makes the value.
+  virtual void collect() = 0;
+
+  static bool cancel_children(future_state& self, const std::string& message);
+
+ protected:
+  ~gathering() = default;
+
+ private:
+  static void child_done(callback& self);
+  void count_down(child& ended);
+  void finish(const future_state* last);
+};
+
+template <class Result, class Collect>
+struct gathering_of final : gathering {
+  slot<Result> held;
+  Collect collector;
+
+  gathering_of(loop_state& of, Collect how) : gathering(ways, of), collector(std::move(how)) {
+    value = held.place();
+  }
+  ~gathering_of() {
+    if (status == status::finished) {
+      held.destroy();
+    }
+  }
+  void collect() override { held.emplace(collector()); }
+
+  static constexpr operations ways{
+      [](future_state& self) noexcept { delete static_cast<gathering_of*>(&self); }, &cancel_children};
+};
+
+template <class Collect>
+auto gather_all(std::vector<any_future> all, bool keep_exceptions, Collect collect) {
+  using result = decltype(collect());
+  loop_state& loop = all.empty() ? running_loop_state() : *access::state_of(all.front()).loop;
+  auto* const made = new gathering_of<result, Collect>(loop, std::move(collect));
+  auto handle = access::make<future<result>>(*made);
+  made->keep_exceptions = keep_exceptions;
+  made->begin(std::move(all));
+  return handle;
+}
+
+/// Waits until enough of them are done, or so long; at least a turn.
+void wait_some(const std::vector<any_future>& all, std::optional<duration> delay, return_when when);
+
+template <class T>
+struct shielding : done_callback {
+  future<T> outer;
+  future<T> inner;
+
+  shielding(loop_state& of, future<T> shown, future<T> hidden)
+      : done_callback(of, nullptr, 0), outer(std::move(shown)), inner(std::move(hidden)) {
+    function = [this] { copy(); };
+    run = [](callback& self) {
+      const std::unique_ptr<shielding> me(static_cast<shielding*>(&self));
+      me->function();
+    };
+    drop = [](callback& self) noexcept { delete static_cast<shielding*>(&self); };
+  }
+
+  void copy() {
+    if (outer.done()) {
+      if (!inner.cancelled()) {
+        if (const std::exception_ptr failure = inner.exception()) {
+          loop.report("exception in shielded future", failure);
+        }
+      }
+    } else if (inner.cancelled()) {
+      outer.cancel();
+    } else if (const std::exception_ptr failure = inner.exception()) {
+      outer.set_exception(failure);
+    } else if constexpr (std::is_void_v<T>) {
+      outer.set_result();
+    } else {
+      outer.set_result(inner.result());
+    }
+  }
+};
+
+}  // namespace KRAIT_BACKEND
+}  // namespace detail
+
+inline namespace KRAIT_BACKEND {
+
+/// A value or an exception.
+template <class T>
+class outcome {
+ public:
+  explicit outcome(const future<T>& done) : done_(done), exception_(failure_of(done)) {}
+
+  bool has_value() const noexcept { return exception_ == nullptr; }
+  /// Throws the exception, if it is one.
+  decltype(auto) value() const { return done_.result(); }
+  /// Null if it is a value.
+  const std::exception_ptr& exception() const noexcept { return exception_; }
+
+ private:
+  static std::exception_ptr failure_of(const future<T>& done) {
+    try {
+      return done.exception();
+    } catch (const cancelled_error&) {
+      return std::current_exception();
+    }
+  }
+
+  future<T> done_;
+  std::exception_ptr exception_;
+};
+
+/// A future of the values of all, futures and callables (each called in a task of its own), in this order: a std::tuple,
+/// in which void is std::monostate. The first that fails fails it at once, while the others go on; to cancel it cancels
+/// them all. Python: `asyncio.gather(a, b)`.
+///
+/// Throws runtime_error if a task is to be made and no loop runs, value_error if they are of different loops.
+template <class... X>
+  requires((detail::a_future<X> || std::invocable<std::decay_t<X>&>) && ...)
+[[nodiscard]] auto gather(X&&... each) {
+  auto all = std::tuple{detail::ensure_future(std::forward<X>(each))...};
+  std::vector<any_future> futures = std::apply([](auto&... f) { return std::vector<any_future>{f...}; }, all);
+  return detail::gather_all(std::move(futures), false, [all = std::move(all)] {
+    return std::apply(
+        [](auto&... f) {
+          return std::tuple<detail::element<detail::awaited_type<X>>...>{detail::element_of(f)...};
+        },
+        all);
+  });
+}
+
+/// The same, but it waits for all and does not fail: a std::tuple of outcome<T>. Python: `asyncio.gather(a, b,
+/// return_exceptions=True)`.
+template <class... X>
+  requires((detail::a_future<X> || std::invocable<std::decay_t<X>&>) && ...)
+[[nodiscard]] auto gather(return_exceptions_t, X&&... each) {
+  auto all = std::tuple{detail::ensure_future(std::forward<X>(each))...};
+  std::vector<any_future> futures = std::apply([](auto&... f) { return std::vector<any_future>{f...}; }, all);
+  return detail::gather_all(std::move(futures), true, [all = std::move(all)] {
+    return std::apply([](auto&... f) { return std::tuple{outcome(f)...}; }, all);
+  });
+}
+
+/// The same of a range of futures, or callables: a std::vector.
+template <std::ranges::input_range R>
+[[nodiscard]] auto gather(R&& each) {
+  using value = detail::awaited_type<std::ranges::range_reference_t<R>>;
+  std::vector<future<value>> all;
+  for (auto&& x : each) {
+    all.push_back(detail::ensure_future(std::forward<decltype(x)>(x)));
+  }
+  std::vector<any_future> futures(all.begin(), all.end());
+  return detail::gather_all(std::move(futures), false, [all = std::move(all)] {
+    std::vector<detail::element<value>> values;
+    values.reserve(all.size());
+    for (const future<value>& done : all) {
+      values.push_back(detail::element_of(done));
+    }
+    return values;
+  });
+}
+
+template <class Future>
+struct wait_result {
+  std::vector<Future> done;
+  std::vector<Future> pending;
+};
+
+/// Waits until all, or the first, of a range of futures are done, or one has failed, but for so long: which are, and
+/// which not. Nothing is cancelled.
+///
+/// Throws value_error if there are none, cancelled_error, runtime_error outside of a task. Python: `await
+/// asyncio.wait(futures, timeout=delay, return_when=when)`.
+template <std::ranges::input_range R>
+auto wait(R&& futures, std::optional<duration> delay = {}, return_when when = return_when::all_completed) {
+  wait_result<std::ranges::range_value_t<R>> result;
+  std::vector<std::ranges::range_value_t<R>> all;
+  for (auto&& each : futures) {
+    if (std::ranges::find(all, each) == all.end()) {
+      all.push_back(each);
+    }
+  }
+  detail::wait_some(std::vector<any_future>(all.begin(), all.end()), delay, when);
+  for (auto& each : all) {
+    (each.done() ? result.done : result.pending).push_back(std::move(each));
+  }
+  return result;
+}
+
+/// A future that is done as `x` is, a future or a callable in a task; but when it is cancelled, `x` goes on. Hold `x`, to
+/// wait for it after all. If that fails later, the loop's exception handler is told. Python: `asyncio.shield(x)`.
+template <class X>
+  requires(detail::a_future<X> || std::invocable<std::decay_t<X>&>)
+[[nodiscard]] auto shield(X&& x) {
+  auto inner = detail::ensure_future(std::forward<X>(x));
+  using value = typename decltype(inner)::value_type;
+  detail::future_state& hidden = detail::access::state_of(inner);
+  if (inner.done()) {
+    return inner;
+  }
+  auto outer = detail::access::make<future<value>>(*new detail::set_future<value>(*hidden.loop));
+  hidden.waiters.push_back(*new detail::shielding<value>(*hidden.loop, outer, inner));
+  return outer;
+}
+
+}  // namespace KRAIT_BACKEND
+}  // namespace krait::asyncio

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// What tasks of one loop wait for each other with. None of these may be used by two threads. A waiter stays in its list
+// until it runs, woken or not, so nobody overtakes it; and if it is cancelled when it has been woken already, it hands on
+// what it was woken for.
+
+#include <cstddef>
+#include <optional>
+#include <utility>
+
+#include "krait/asyncio/await.hpp"
+
+namespace krait::asyncio {
+
+// Of default visibility, as in krait/exceptions.hpp.
+#pragma GCC visibility push(default)
+/// Raised in all who wait at a barrier that is reset or aborted. Python: asyncio.BrokenBarrierError.
+class broken_barrier_error : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+#pragma GCC visibility pop
+
+inline namespace KRAIT_BACKEND {
+
+/// One task at a time. Fair. A standard mutex in what it is called, for std::unique_lock and std::scoped_lock. Python:
+/// asyncio.Lock.
+class mutex {
+ public:
+  mutex() noexcept = default;
+  mutex(const mutex&) = delete;
+  mutex& operator=(const mutex&) = delete;
+
+  /// Waits until it is unlocked, and locks it. Throws cancelled_error; runtime_error outside of a task, if it has to
+  /// wait.
+  void acquire();
+  /// Without waiting: false if it is locked, or others wait.
+  bool try_acquire() noexcept;
+  /// Throws runtime_error if it is not locked.
+  void release();
+  bool locked() const noexcept { return locked_; }
+
+  void lock() { acquire(); }
+  bool try_lock() noexcept { return try_acquire(); }
+  void unlock() { release(); }
+
+ private:
+  void wake_first() noexcept;
+
+  bool locked_ = false;
+  detail::wait_list waiters_;
+};
+using lock = mutex;
+
+/// Something that happens, once for all who wait. Python: asyncio.Event.
+class event {
+ public:
+  event() noexcept = default;
+  event(const event&) = delete;
+  event& operator=(const event&) = delete;
+
+  /// Wakes all who wait, whatever becomes of it then.
+  void set() noexcept;
+  void clear() noexcept { set_ = false; }
+  bool is_set() const noexcept { return set_; }
+  /// Waits until it is set. Throws cancelled_error.
+  void wait();
+
+ private:
+  bool set_ = false;
+  detail::wait_list waiters_;
+};
+
+/// A number of permits. Fair. Python: asyncio.Semaphore.
+class semaphore {
+ public:
+  /// Throws value_error if it is negative.
+  explicit semaphore(std::ptrdiff_t value = 1);
+  semaphore(const semaphore&) = delete;
+  semaphore& operator=(const semaphore&) = delete;
+
+  /// Waits for a permit. Throws cancelled_error.
+  void acquire();
+  bool try_acquire() noexcept;
+  void release() noexcept;
+  /// Would acquire() wait?
+  bool locked() const noexcept { return value_ == 0 || waiters_.any_live(); }
+
+  void lock() { acquire(); }
+  bool try_lock() noexcept { return try_acquire(); }
+  void unlock() noexcept { release(); }
+
+ protected:
+  std::ptrdiff_t value_;
+
+ private:
+  bool wake_next() noexcept;
+
+  detail::wait_list waiters_;
+};
+
+/// One that never has more permits than in the beginning. Python: asyncio.BoundedSemaphore.
+class bounded_semaphore : public semaphore {
+ public:
+  explicit bounded_semaphore(std::ptrdiff_t value = 1) : semaphore(value), bound_(value) {}
+
+  /// Throws value_error if it has all its permits.
+  void release();
+  void unlock() { release(); }
+
+ private:
+  std::ptrdiff_t bound_;
+};
+
+/// To wait until something that a mutex guards has changed. Python: asyncio.Condition.
+class condition {
+ public:
+  /// With a mutex of its own, or one that others use, too, and that must outlive it.
+  condition() noexcept : mutex_(&own_.emplace()) {}
+  explicit condition(mutex& guard) noexcept : mutex_(&guard) {}
+  condition(const condition&) = delete;
+  condition& operator=(const condition&) = delete;
+
+  void acquire() { mutex_->acquire(); }
+  void release() { mutex_->release(); }
+  bool locked() const noexcept { return mutex_->locked(); }
+  void lock() { acquire(); }
+  void unlock() { release(); }
+
+  /// Unlocks, waits until it is notified, and locks again, whatever happens meanwhile. May wake for nothing. Throws
+  /// cancelled_error; runtime_error if it is not locked.
+  void wait();
+  template <class Predicate>
+  void wait_for(Predicate predicate) {
+    while (!predicate()) {
+      wait();
+    }
+  }
+
+  /// Wakes so many, or all. Throws runtime_error if it is not locked.
+  void notify(std::size_t count = 1);
+  void notify_all() { notify(static_cast<std::size_t>(-1)); }
+
+ private:
+  void wake(std::size_t count) noexcept;
+
+  std::optional<mutex> own_;
+  mutex* mutex_;
+  detail::wait_list waiters_;
+};
+
+/// Where so many wait for each other. Python: asyncio.Barrier.
+class barrier {
+ public:
+  /// Throws value_error if there are none.
+  explicit barrier(std::size_t parties);
+  barrier(const barrier&) = delete;
+  barrier& operator=(const barrier&) = delete;
+
+  /// Waits until all are here, and returns which of them this is, from 0. Throws cancelled_error; broken_barrier_error
+  /// if it is broken, or is reset or aborted meanwhile.
+  std::size_t wait();
+  /// All who wait are told that it is broken; then it is as new.
+  void reset();
+  /// Breaks it until it is reset.
+  void abort();
+
+  std::size_t parties() const noexcept { return parties_; }
+  std::size_t n_waiting() const noexcept { return stage_ == stage::filling ? count_ : 0; }
+  bool broken() const noexcept { return stage_ == stage::broken; }
+
+ private:
+  enum class stage : unsigned char { filling, draining, resetting, broken };
+
+  void leave() noexcept;
+
+  condition changed_;
+  std::size_t parties_;
+  std::size_t count_ = 0;
+  stage stage_ = stage::filling;
+};
+
+}  // namespace KRAIT_BACKEND
+}  // namespace krait::asyncio

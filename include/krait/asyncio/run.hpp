@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "krait/asyncio/event_loop.hpp"
+#include "krait/asyncio/threads.hpp"
+
+namespace krait::asyncio {
+namespace detail {
+inline namespace KRAIT_BACKEND {
+
+/// While it lives, Ctrl-C cancels the task; the second one leaves the loop. That is so on the main thread, and where
+/// SIGINT does what it does by default; else nothing is.
+class interruptible_scope {
+ public:
+  interruptible_scope(event_loop& loop, any_task main);
+  interruptible_scope(const interruptible_scope&) = delete;
+  interruptible_scope& operator=(const interruptible_scope&) = delete;
+  ~interruptible_scope();
+
+  /// The task has ended cancelled: by Ctrl-C, and nobody else?
+  bool interrupted() const noexcept { return *count_ > 0 && main_.uncancel() == 0; }
+
+ private:
+  event_loop& loop_;
+  any_task main_;
+  std::shared_ptr<int> count_ = std::make_shared<int>(0);
+  bool installed_ = false;
+};
+
+}  // namespace KRAIT_BACKEND
+}  // namespace detail
+
+inline namespace KRAIT_BACKEND {
+
+/// A loop, and a context, that run several functions, one after the other. Python: asyncio.Runner.
+class runner {
+ public:
+  explicit runner(run_options options = {}) : options_(options) {}
+  runner(const runner&) = delete;
+  runner& operator=(const runner&) = delete;
+  /// As close(); but what leaves a task then is reported.
+  ~runner();
+
+  /// As event_loop::run_until_complete(), in a task of this name. Throws runtime_error, too, if it is closed, or a loop
+  /// runs on this thread; keyboard_interrupt if Ctrl-C has ended it: see docs/asyncio.md.
+  template <class F>
+  auto run(F&& main, std::optional<context> variables = {}) {
+    if (detail::loop_state::running_here() != nullptr) {
+      throw runtime_error("Runner.run() cannot be called from a running event loop");
+    }
+    event_loop& loop = get_loop();
+    task_options options;
+    options.context = variables ? std::move(variables) : context_;
+    const auto task = loop.create_task(std::forward<F>(main), std::move(options));
+    const detail::interruptible_scope ctrl_c(loop, detail::access::as_any_task(task));
+    try {
+      return loop.run_until_complete(task);
+    } catch (const cancelled_error&) {
+      if (ctrl_c.interrupted()) {
+        throw keyboard_interrupt();
+      }
+      throw;
+    }
+  }
+
+  /// Made when it is first asked for. Throws runtime_error if this is closed.
+  event_loop& get_loop();
+
+  /// Cancels all tasks and waits for them, closes asynchronous generators, waits for the threads of run_in_executor(),
+  /// and closes the loop. Does nothing the second time.
+  void close();
+
+ private:
+  run_options options_;
+  std::optional<event_loop> loop_;
+  std::optional<context> context_;
+  bool closed_ = false;
+};
+
+/// Runs `main()` in a task of a new loop and returns what it returns. In the end, all other tasks are cancelled and
+/// waited for. Throws what leaves main; keyboard_interrupt; runtime_error if a loop runs on this thread. Python:
+/// `asyncio.run(main())`.
+template <class F>
+auto run(F&& main, run_options options = {}) {
+  if (detail::loop_state::running_here() != nullptr) {
+    throw runtime_error("asyncio.run() cannot be called from a running event loop");
+  }
+  runner once(options);
+  return once.run(std::forward<F>(main));
+}
+
+}  // namespace KRAIT_BACKEND
+}  // namespace krait::asyncio

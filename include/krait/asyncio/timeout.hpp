@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Deadlines for whatever a function does. They are calls, not guards, as their end converts an exception and throws.
+//
+// A deadline cancels the task, and takes that back in the end. If the count of cancellations is then what it was, nobody
+// else has cancelled the task meanwhile, and the cancelled_error is this deadline's.
+
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include "krait/asyncio/await.hpp"
+
+namespace krait::asyncio {
+namespace detail {
+inline namespace KRAIT_BACKEND {
+
+/// Cancels it, and waits until it is done, however long that takes. Throws cancelled_error.
+void cancel_and_wait(const any_future& of);
+
+}  // namespace KRAIT_BACKEND
+}  // namespace detail
+
+inline namespace KRAIT_BACKEND {
+
+/// What the body of a timeout() is given. Python: asyncio.Timeout.
+class timeout_scope {
+ public:
+  timeout_scope(const timeout_scope&) = delete;
+  timeout_scope& operator=(const timeout_scope&) = delete;
+
+  /// The deadline; none: there is none.
+  std::optional<time_point> when() const noexcept { return when_; }
+
+  /// Sets another deadline. Throws runtime_error if this has expired.
+  void reschedule(std::optional<time_point> when);
+
+  /// Has the deadline passed, and so cancelled the task?
+  bool expired() const noexcept { return expiring_; }
+
+  template <class Body>
+  static auto run(std::optional<time_point> when, Body& body, bool& swallowed) {
+    timeout_scope self(when);
+    const auto call = [&]() -> decltype(auto) {
+      if constexpr (std::is_invocable_v<Body&, timeout_scope&>) {
+        return body(self);
+      } else {
+        return body();
+      }
+    };
+    using result = decltype(call());
+    try {
+      if constexpr (std::is_void_v<result>) {
+        call();
+        self.leave();
+      } else {
+        result returned = call();
+        self.leave();
+        return returned;
+      }
+    } catch (const cancelled_error&) {
+      if (!self.leave()) {
+        throw;
+      }
+      swallowed = true;
+      if constexpr (!std::is_void_v<result>) {
+        throw timeout_error();
+      }
+    } catch (...) {
+      self.leave();
+      throw;
+    }
+  }
+
+ private:
+  struct alarm : detail::timer {
+    timeout_scope& scope;
+    explicit alarm(detail::loop_state& of, timeout_scope& its) : timer(of), scope(its) {
+      run = [](callback& self) {
+        timeout_scope& expired = static_cast<alarm&>(self).scope;
+        expired.expiring_ = true;
+        expired.task_.cancel({});
+      };
+    }
+  };
+
+  explicit timeout_scope(std::optional<time_point> when)
+      : task_(detail::this_task()), recorded_(task_.cancelling), alarm_(*task_.loop, *this) {
+    arm(when);
+  }
+
+  void arm(std::optional<time_point> when);
+
+  /// The end of the body. Is a cancelled_error this deadline's?
+  bool leave() noexcept {
+    alarm_.disarm();
+    left_ = true;
+    return expiring_ && task_.uncancel() <= recorded_;
+  }
+
+  detail::task_state& task_;
+  const int recorded_;
+  std::optional<time_point> when_;
+  bool expiring_ = false;
+  bool left_ = false;
+  alarm alarm_;
+};
+
+/// Calls `body()`, or `body(timeout_scope&)`, and returns what it returns. When the deadline passes, the task is
+/// cancelled; if the body ends by that, however long it takes to clean up, timeout_error is thrown. None: no deadline.
+///
+/// Throws what leaves the body; runtime_error outside of a task. Python: `async with asyncio.timeout_at(when)`.
+template <class Body>
+auto timeout_at(std::optional<time_point> when, Body&& body) {
+  bool swallowed = false;
+  if constexpr (std::is_void_v<decltype(timeout_scope::run(when, body, swallowed))>) {
+    timeout_scope::run(when, body, swallowed);
+    if (swallowed) {
+      throw timeout_error();
+    }
+  } else {
+    return timeout_scope::run(when, body, swallowed);
+  }
+}
+
+/// The same, so long from now. Python: `async with asyncio.timeout(delay)`.
+template <class Body>
+auto timeout(std::optional<duration> delay, Body&& body) {
+  return timeout_at(delay ? std::optional(clock::now() + *delay) : std::nullopt, std::forward<Body>(body));
+}
+
+/// The same of a body that returns nothing; and nothing is thrown: false if the deadline has ended the body. Python:
+/// `with trio.move_on_after(delay)`.
+template <class Body>
+bool move_on_after(duration delay, Body&& body) {
+  bool swallowed = false;
+  timeout_scope::run(clock::now() + delay, body, swallowed);
+  return !swallowed;
+}
+
+/// Waits for a future as await() does, but for so long: then it is cancelled and waited for, however long that takes; and
+/// what it returned after all is returned. None: for ever.
+///
+/// Throws timeout_error, and as await(). Python: `await asyncio.wait_for(future, delay)`.
+template <class T>
+T wait_for(const future<T>& of, std::optional<duration> delay) {
+  if (!delay) {
+    return await(of);
+  }
+  if (*delay <= duration::zero()) {
+    if (!of.done()) {
+      detail::cancel_and_wait(of);
+      if (of.cancelled()) {
+        throw timeout_error();
+      }
+    }
+    return of.result();
+  }
+  return timeout(delay, [&]() -> T { return await(of); });
+}
+
+/// The same of what a function does, in a task of its own.
+template <class F>
+  requires std::invocable<std::decay_t<F>&>
+auto wait_for(F&& function, std::optional<duration> delay) {
+  return wait_for(create_task(std::forward<F>(function)), delay);
+}
+
+}  // namespace KRAIT_BACKEND
+}  // namespace krait::asyncio

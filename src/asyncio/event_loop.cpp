@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "krait/asyncio/event_loop.hpp"
+
+#include <atomic>
+#include <cstdlib>
+#include <memory>
+#include <utility>
+#include <vector>
+
+namespace krait::asyncio {
+namespace detail {
+inline namespace KRAIT_BACKEND {
+
+void throw_no_value(future_state& of) {
+  switch (of.status) {
+    case status::pending:
+      throw invalid_state_error("Result is not ready.");
+    case status::failed:
+    case status::cancelled:
+    case status::finished:
+      break;
+  }
+  of.retrieved = true;
+  std::rethrow_exception(of.exception);
+}
+
+void throw_already_done() {
+  throw invalid_state_error("invalid state: the future is done already");
+}
+
+loop_state& running_loop_state() {
+  loop_state* const loop = loop_state::running_here();
+  if (loop == nullptr) {
+    throw runtime_error("no running event loop");
+  }
+  return *loop;
+}
+
+std::uint64_t add_done_callback(future_state& of, std::function<void()> function) {
+  static constinit std::atomic<std::uint64_t> count = 0;
+  auto* const made = new done_callback(*of.loop, std::move(function), ++count);
+  if (of.done()) {
+    of.loop->queue(*made);
+    of.loop->notice();
+  } else {
+    of.waiters.push_back(*made);
+  }
+  return made->id;
+}
+
+bool remove_done_callback(future_state& of, std::uint64_t id) noexcept {
+  for (waiter* each = of.waiters.begin(); each != of.waiters.end(); each = each->next) {
+    if (each->task == nullptr && static_cast<callback*>(each)->run == &done_callback::call &&
+        static_cast<done_callback*>(each)->id == id) {
+      each->unlink();
+      delete static_cast<done_callback*>(each);
+      return true;
+    }
+  }
+  return false;
+}
+
+void task_state::failed() noexcept {
+  if (leaves_loop(exception)) {
+    loop->escaping = exception;
+    retrieved = true;
+  }
+}
+
+void launch(task_state& made, bool eager) {
+  loop_state& loop = *made.loop;
+  try {
+    loop.ready.reserve();
+  } catch (...) {
+    made.drop_body(made);
+    throw;
+  }
+  loop.enlist(made);
+  if (loop.draining) {
+    made.cancel({});
+  }
+  if (!eager || !loop.in_turns) {
+    loop.ready.push(static_cast<const void*>(&made), ready_queue::unstarted);
+    loop.notice();
+    return;
+  }
+  // Whoever makes the task stands first in the queue: so its first wait, or its end, comes back here.
+  task_state* const maker = loop.current;
+  krait::detail::flow* const to = loop.start(made, nullptr);
+  if (to == nullptr) {
+    const std::exception_ptr why = std::exchange(loop.escaping, nullptr);
+    made.must_cancel = true;
+    loop.end_unstarted(made);
+    std::rethrow_exception(why);
+  }
+  if (maker != nullptr) {
+    loop.ready.push_front(static_cast<const void*>(maker), ready_queue::parked);
+  } else {
+    loop.ready.push_front(nullptr, ready_queue::outside);
+  }
+  krait::detail::switch_to(maker != nullptr ? static_cast<krait::detail::flow&>(*maker) : loop.outside, *to);
+}
+
+}  // namespace KRAIT_BACKEND
+}  // namespace detail
+
+inline namespace KRAIT_BACKEND {
+
+any_task current_task() {
+  detail::task_state* const current = detail::running_loop_state().current;
+  if (current == nullptr) {
+    return {};
+  }
+  current->retain();
+  return detail::access::make<any_task>(*current);
+}
+
+std::vector<any_task> all_tasks() {
+  std::vector<any_task> all;
+  if (detail::task_state* const first = detail::running_loop_state().tasks) {
+    detail::task_state* each = first;
+    do {
+      if (!each->done()) {
+        each->retain();
+        all.push_back(detail::access::make<any_task>(*each));
+      }
+      each = each->next;
+    } while (each != first);
+  }
+  return all;
+}
+
+// The loop shares it until it has been called, or dropped.
+struct handle::scheduled : detail::timer {
+  std::function<void()> function;
+  std::shared_ptr<scheduled> self;
+  detail::context_pointer context = detail::copy_of(detail::context_here());
+  bool cancelled = false;
+
+  scheduled(detail::loop_state& of, std::function<void()> what) : timer(of), function(std::move(what)) {
+    run = [](callback& me) {
+      const std::shared_ptr<scheduled> mine = std::move(static_cast<scheduled&>(me).self);
+      if (!mine->cancelled) {
+        mine->loop.callback_context = std::move(mine->context);
+        const std::function<void()> called = std::move(mine->function);
+        called();
+      }
+    };
+    drop = [](callback& me) noexcept { static_cast<scheduled&>(me).self.reset(); };
+  }
+
+  static std::shared_ptr<scheduled> make(detail::loop_state& of, std::function<void()> what) {
+    of.check_open();
+    ++of.references;
+    std::shared_ptr<scheduled> made(new scheduled(of, std::move(what)), [](scheduled* last) {
+      detail::loop_state& its = last->loop;
+      delete last;
+      its.release();
+    });
+    return made;
+  }
+};
+
+void handle::cancel() const noexcept {
+  if (!scheduled_->cancelled) {
+    scheduled_->cancelled = true;
+    if (scheduled_->armed) {
+      scheduled_->disarm();
+      scheduled_->self.reset();
+    }
+    const std::function<void()> dropped = std::move(scheduled_->function);
+  }
+}
+
+bool handle::cancelled() const noexcept {
+  return scheduled_->cancelled;
+}
+
+event_loop::event_loop(run_options options) : state_(new detail::loop_state(options.context)) {
+  state_->face = this;
+  state_->turns_per_poll = options.turns_per_poll;
+  const char* const asked = std::getenv("KRAIT_DEBUG");  // NOLINT(concurrency-mt-unsafe)
+  state_->set_debug(options.debug || (asked != nullptr && *asked != '\0' && *asked != '0'));
+}
+
+event_loop::~event_loop() {
+  try {
+    state_->close();
+  } catch (...) {
+    state_->report("exception while the event loop was closed", std::current_exception());
+  }
+  state_->reactor.shut();
+  state_->face = nullptr;
+  state_->release();
+}
+
+handle event_loop::call_soon(std::function<void()> function) {
+  state_->check_thread();
+  const auto made = handle::scheduled::make(*state_, std::move(function));
+  made->reserve();
+  made->self = made;
+  state_->queue(*made);
+  state_->notice();
+  return handle(made);
+}
+
+handle event_loop::call_at(time_point when, std::function<void()> function) {
+  state_->check_thread();
+  const auto made = handle::scheduled::make(*state_, std::move(function));
+  made->arm(when.time_since_epoch() / std::chrono::nanoseconds(1));
+  made->self = made;
+  return handle(made);
+}
+
+handle event_loop::call_later(duration delay, std::function<void()> function) {
+  return call_at(clock::now() + delay, std::move(function));
+}
+
+void event_loop::call_soon_threadsafe(std::function<void()> function) {
+  state_->post(std::move(function));
+}
+
+void event_loop::add_signal_handler(int signal, std::function<void()> function) {
+  state_->check_open();
+  state_->reactor.watch_signal(signal,
+                               [state = state_, function = std::move(function)] { state->soon(function); });
+}
+
+event_loop& get_running_loop() {
+  return *static_cast<event_loop*>(detail::running_loop_state().face);
+}
+
+}  // namespace KRAIT_BACKEND
+}  // namespace krait::asyncio

@@ -1,0 +1,685 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "krait/asyncio/detail/loop.hpp"
+
+#include <atomic>
+#include <cstdint>
+#include <cstdio>
+#include <memory>
+#include <new>
+#include <thread>
+#include <utility>
+
+#include "krait/asyncio/await.hpp"
+#include "krait/exceptions.hpp"
+#include "krait/stack.hpp"
+
+namespace krait::asyncio::detail {
+inline namespace KRAIT_BACKEND {
+
+// A stack that runs tasks, one after the other. At the stack's top.
+struct alignas(64) worker {
+  krait::detail::registers above;  ///< nobody's: where backtraces end
+  krait::detail::flow here;
+  krait::stack memory;
+  void* fiber = nullptr;
+  loop_state* loop = nullptr;
+  worker* next = nullptr;  ///< idle, too
+
+  /// Throws std::bad_alloc.
+  static worker& make(loop_state& loop) {
+    const krait::stack memory = krait::detail::allocate_default_stack();
+    const auto top = reinterpret_cast<std::uintptr_t>(memory.top());
+    std::byte* const place = memory.top() - sizeof(worker) - (top - sizeof(worker)) % alignof(worker);
+    auto* const made = ::new (place) worker;
+    made->memory = memory;
+    made->loop = &loop;
+    made->fiber = krait::detail::prepare(made->here, made->above, memory, place, &enter);
+    return *made;
+  }
+
+  /// One that is idle: nothing is on its stack but enter().
+  void destroy() noexcept {
+    const krait::stack freed = memory;
+    krait::detail::sanitizers_release(freed, fiber);
+    this->~worker();
+    krait::detail::deallocate_default_stack(freed);
+  }
+
+  static void enter(krait::detail::registers& above) noexcept {
+    auto& self = reinterpret_cast<worker&>(above);
+    krait::detail::sanitizers_entered(self.here.known);
+    loop_state& of = *self.loop;
+    for (;;) {
+      task_state& task = *of.starting;
+      of.current = &task;
+      task.body(task);
+      of.end(task);
+      krait::detail::flow* const to = of.next(&self);
+      if (to != &self.here) {  // else there is a new task, which starts here without a switch
+        self.next = of.idle;
+        of.idle = &self;
+        ++of.idle_count;
+        krait::detail::switch_to(self.here, *to);
+      }
+    }
+  }
+};
+
+future_state::future_state(const operations& ways, loop_state& of) noexcept : does(&ways), loop(&of) {
+  ++of.references;
+}
+
+future_state::~future_state() {
+  if (status == status::failed && !retrieved) {
+    loop->report(is_task ? "Task exception was never retrieved" : "Future exception was never retrieved",
+                 exception);
+  }
+  while (!waiters.empty()) {
+    auto& left = static_cast<callback&>(waiters.pop_front());
+    left.drop(left);
+  }
+  loop->release();
+}
+
+void future_state::complete(detail::status how) noexcept {
+  status = how;
+  if (!waiters.empty()) {
+    do {
+      loop->wake(waiters.pop_front());
+    } while (!waiters.empty());
+    loop->notice();
+  }
+}
+
+bool cancel_plain(future_state& self, const std::string& message) {
+  self.retrieved = true;
+  if (self.done()) {
+    return false;
+  }
+  self.fail(std::make_exception_ptr(cancelled_error(message)), status::cancelled);
+  return true;
+}
+
+namespace {
+std::string default_name() {
+  static std::atomic<unsigned long> count = 0;
+  return "Task-" + std::to_string(++count);
+}
+}  // namespace
+
+task_state::task_state(const operations& ways, loop_state& of, void (*run)(task_state&) noexcept,
+                       void (*drop)(task_state&) noexcept, std::string called, context_pointer variables)
+    : future_state(ways, of),
+      body(run),
+      drop_body(drop),
+      name(called.empty() ? default_name() : std::move(called)),
+      context(std::move(variables)) {
+  is_task = true;
+}
+
+bool task_state::cancel(std::string why) {
+  retrieved = true;
+  if (done()) {
+    return false;
+  }
+  retrieved = false;
+  ++cancelling;
+  if (waiting != nullptr && waiting->cancel(*waiting, why)) {
+    return true;
+  }
+  must_cancel = true;
+  if (waiting == nullptr || waiting->state != waiter::stage::cancelled) {
+    message = std::move(why);
+  }
+  return true;
+}
+
+int task_state::uncancel() noexcept {
+  if (cancelling > 0 && --cancelling == 0) {
+    must_cancel = false;
+  }
+  return cancelling;
+}
+
+loop_state::loop_state(boost::asio::io_context* context)
+    : reactor(context, [](void* self) { static_cast<loop_state*>(self)->take_turns(); }, this) {}
+
+loop_state::~loop_state() {
+  while (idle != nullptr) {
+    std::exchange(idle, idle->next)->destroy();
+  }
+}
+
+bool inbox::post(std::function<void()> function) {
+  const std::lock_guard guard(lock_);
+  if (loop_ == nullptr) {
+    return false;
+  }
+  arrived_.push_back(std::move(function));
+  if (arrived_.size() == 1) {
+    loop_->reactor.schedule_threadsafe();
+  }
+  return true;
+}
+
+std::vector<std::function<void()>> inbox::take() noexcept {
+  const std::lock_guard guard(lock_);
+  return std::exchange(arrived_, {});
+}
+
+void inbox::close() noexcept {
+  const std::vector<std::function<void()>> dropped = take();
+  const std::lock_guard guard(lock_);
+  loop_ = nullptr;
+}
+
+elsewhere::elsewhere(loop_state& of) noexcept : next(of.pending), loop(of) {
+  if (next != nullptr) {
+    next->previous = this;
+  }
+  of.pending = this;
+}
+
+elsewhere::~elsewhere() {
+  (previous != nullptr ? previous->next : loop.pending) = next;
+  if (next != nullptr) {
+    next->previous = previous;
+  }
+}
+
+void loop_state::check_thread() const {
+  if (debug && running && std::this_thread::get_id() != thread) {
+    throw runtime_error("Non-thread-safe operation invoked on an event loop other than the current one");
+  }
+}
+
+void loop_state::step_ended(const std::string& what) noexcept {
+  const std::int64_t took = now() - std::exchange(step_began, 0);
+  if (took >= slow && took != now()) {
+    char seconds[32];
+    std::snprintf(seconds, sizeof seconds, "%.3f", static_cast<double>(took) / 1e9);
+    report("Executing " + what + " took " + seconds + " seconds", nullptr);
+  }
+}
+
+void loop_state::check_open() const {
+  if (closed) {
+    throw runtime_error("Event loop is closed");
+  }
+}
+
+krait::detail::flow* loop_state::next(worker* here) noexcept {
+  if (debug && current != nullptr) [[unlikely]] {
+    step_ended("task " + current->name);
+  }
+  for (;;) {
+    current = nullptr;
+    if (escaping != nullptr) {
+      return &outside;
+    }
+    if (ready.head() == turn_end) {
+      if (ready.empty() || turns_left <= 1 || stopping) {
+        return &outside;
+      }
+      --turns_left;
+      turn_end = ready.tail();
+    }
+    const ready_queue::entry entry = ready.front();
+    void* const what = reinterpret_cast<void*>(entry & ~ready_queue::mask);
+    switch (entry & ready_queue::mask) {
+      case ready_queue::watched:
+        step_began = now();
+        [[fallthrough]];
+      case ready_queue::parked:
+        ready.pop();
+        if (what == nullptr) {
+          ready.unreserve();
+          continue;
+        }
+        return current = static_cast<task_state*>(what);
+      case ready_queue::unstarted: {
+        auto& task = *static_cast<task_state*>(what);
+        if (task.must_cancel) {
+          ready.pop();
+          end_unstarted(task);
+          continue;
+        }
+        if (krait::detail::flow* const to = start(task, here)) {
+          ready.pop();
+          step_began = debug ? now() : 0;
+          return to;
+        }
+        return &outside;  // which raises what there was no memory for
+      }
+      case ready_queue::outside:
+        ready.pop();
+        return &outside;
+      default:
+        return &outside;
+    }
+  }
+}
+
+/// Null: there is no stack. That leaves the loop.
+krait::detail::flow* loop_state::start(task_state& task, worker* here) noexcept {
+  if (here == nullptr) {
+    if (idle != nullptr) {
+      here = std::exchange(idle, idle->next);
+      --idle_count;
+    } else {
+      try {
+        here = &worker::make(*this);
+      } catch (...) {
+        escaping = std::current_exception();
+        return nullptr;
+      }
+    }
+  }
+  starting = &task;
+  return &here->here;
+}
+
+void loop_state::enlist(task_state& task) noexcept {
+  task.retain();
+  if (tasks == nullptr) {
+    tasks = &task;
+  } else {
+    task.next = tasks;
+    task.previous = tasks->previous;
+    task.previous->next = &task;
+    tasks->previous = &task;
+  }
+}
+
+void loop_state::end(task_state& task) noexcept {
+  if (debug && current == &task) [[unlikely]] {
+    step_ended("task " + task.name);
+  }
+  current = nullptr;
+  ready.unreserve();
+  if (tasks == &task) {
+    tasks = task.next == &task ? nullptr : task.next;
+  }
+  task.previous->next = task.next;
+  task.next->previous = task.previous;
+  task.next = task.previous = &task;
+  if (draining) {
+    if (task.status == status::failed && !task.retrieved) {
+      task.retrieved = true;
+      report("unhandled exception during asyncio.run() shutdown", task.exception);
+    }
+  }
+  if ((draining || stop_when_empty) && tasks == nullptr) {
+    stopping = true;
+  }
+  task.release();
+}
+
+void loop_state::end_unstarted(task_state& task) noexcept {
+  task.drop_body(task);
+  task.fail(std::make_exception_ptr(cancelled_error(task.message)), status::cancelled);
+  end(task);
+}
+
+void loop_state::run_callback(callback& what) {
+  what.queued = false;
+  struct scope {
+    context_pointer& variables;
+    ~scope() { variables.reset(); }
+  } end{callback_context};
+  try {
+    if (debug) [[unlikely]] {
+      step_began = now();
+    }
+    what.run(what);
+    if (debug) [[unlikely]] {
+      step_ended("callback");
+    }
+  } catch (...) {
+    const std::exception_ptr raised = std::current_exception();
+    if (leaves_loop(raised)) {
+      throw;
+    }
+    report("Exception in callback", raised);
+  }
+}
+
+namespace {
+
+/// Called by the loop, once; nobody has a handle to it.
+struct posted : callback {
+  std::function<void()> function;
+  loop_state& loop;
+
+  posted(loop_state& of, std::function<void()> what) : function(std::move(what)), loop(of) {
+    loop.ready.reserve();
+    run = [](callback& self) {
+      const std::unique_ptr<posted> mine(static_cast<posted*>(&self));
+      mine->function();
+    };
+    drop = [](callback& self) noexcept { delete static_cast<posted*>(&self); };
+  }
+  ~posted() { loop.ready.unreserve(); }
+};
+
+}  // namespace
+
+void loop_state::collect_inbox() {
+  for (std::function<void()>& each : inbox->take()) {
+    queue(*new posted(*this, std::move(each)));
+  }
+}
+
+void loop_state::post(std::function<void()> function) {
+  if (!inbox->post(std::move(function))) {
+    throw runtime_error("Event loop is closed");
+  }
+}
+
+void loop_state::soon(std::function<void()> function) {
+  queue(*new posted(*this, std::move(function)));
+  notice();
+}
+
+void loop_state::collect_timers() noexcept {
+  if (timers.earliest() == timers::never) {
+    return;
+  }
+  const std::int64_t by = now();
+  while (callback* const due = timers.pop_due(by)) {
+    static_cast<timer*>(due)->armed = false;
+    queue(*due);
+  }
+}
+
+// A poll, and turns_per_poll turns. Called by the reactor, on the thread's own stack.
+void loop_state::take_turns() {
+  if (closed) {
+    return;
+  }
+  struct scope {
+    loop_state& self;
+    void* const before = krait::detail::set_running_loop(&self);
+    ~scope() {
+      self.in_turns = false;
+      krait::detail::set_running_loop(before);
+    }
+  } turns{*this};
+  in_turns = true;
+  collect_inbox();
+  collect_timers();
+  turns_left = turns_per_poll;
+  turn_end = ready.tail();
+  try {
+    for (;;) {
+      krait::detail::flow* const to = next();
+      if (to != &outside) {
+        krait::detail::switch_to(outside, *to);
+      }
+      if (escaping != nullptr) {
+        std::rethrow_exception(std::exchange(escaping, nullptr));
+      }
+      if (ready.head() == turn_end) {
+        if (ready.empty() || turns_left <= 1 || stopping) {
+          break;
+        }
+        continue;
+      }
+      if (const ready_queue::entry entry = ready.front();
+          (entry & ready_queue::mask) == ready_queue::called) {
+        ready.pop();
+        run_callback(*reinterpret_cast<callback*>(entry & ~ready_queue::mask));
+      }
+    }
+  } catch (...) {
+    reactor.schedule();
+    throw;
+  }
+  constexpr std::size_t idle_most = 16;
+  while (idle_count > idle_most) {
+    --idle_count;
+    std::exchange(idle, idle->next)->destroy();
+  }
+  if (stopping) {
+    reactor.stop();
+  }
+  if (!ready.empty()) {
+    reactor.schedule();
+  } else if (timers.earliest() != timers::never) {
+    reactor.wake_at(timers.earliest());
+  }
+}
+
+void loop_state::run() {
+  check_open();
+  if (running) {
+    throw runtime_error("This event loop is already running");
+  }
+  if (running_here() != nullptr) {
+    throw runtime_error("Cannot run the event loop while another loop is running");
+  }
+  struct scope {
+    loop_state& self;
+    void* const before = krait::detail::set_running_loop(&self);
+    async_generator_hooks hooks = set_asyncgen_hooks(self.hooks());
+    ~scope() {
+      set_asyncgen_hooks(std::move(hooks));
+      self.running = self.stopping = false;
+      krait::detail::set_running_loop(before);
+    }
+  } run{*this};
+  running = true;
+  thread = std::this_thread::get_id();
+  reactor.schedule();
+  if (!debug) {
+    return reactor.run();
+  }
+  reactor.run_while_there_is_work();
+  if (!stopping) {
+    if (tasks != nullptr && pending == nullptr) {
+      report_deadlock();
+    }
+    reactor.run();
+  }
+}
+
+void loop_state::report_deadlock() {
+  task_state* each = tasks;
+  do {
+    report("task " + each->name + " waits for what nobody can do", nullptr);
+    each = each->next;
+  } while (each != tasks);
+  throw runtime_error("deadlock: no task can go on, and nothing that could wake one is pending");
+}
+
+namespace {
+
+/// In a task of its own, as the cleaning up may wait. Of one with a driver of its own, that is whose it is.
+void close_async_generator(loop_state& loop, std::shared_ptr<async_generator_object> left) {
+  static_cast<void>(create_task_on(
+      loop,
+      [&loop, left = std::move(left)] {
+        try {
+          await(aclose<void>(*left));
+        } catch (const cancelled_error&) {
+          throw;
+        } catch (...) {
+          loop.report("an error occurred during closing of asynchronous generator " + left->repr(),
+                      std::current_exception());
+        }
+      },
+      {}));
+}
+
+}  // namespace
+
+// Asynchronous generators that are dropped half-run are closed by a task of their own.
+async_generator_hooks loop_state::hooks() {
+  return {[this](async_generator_object& begun) {
+            std::erase_if(async_generators, [](const auto& each) { return each.expired(); });
+            async_generators.push_back(begun.weak_from_this());
+          },
+          [box = inbox, this](std::shared_ptr<async_generator_object> dropped) {
+            box->post([this, dropped = std::move(dropped)] { close_async_generator(*this, dropped); });
+          }};
+}
+
+void loop_state::shut_async_generators() {
+  for (const auto& each : std::exchange(async_generators, {})) {
+    if (auto left = each.lock()) {
+      close_async_generator(*this, std::move(left));
+    }
+  }
+  while (tasks != nullptr) {
+    stop_when_empty = true;
+    run();
+  }
+  stop_when_empty = false;
+}
+
+void loop_state::stop() noexcept {
+  stopping = true;
+}
+
+void loop_state::drain() {
+  while (tasks != nullptr) {
+    draining = true;
+    task_state* each = tasks;
+    do {
+      each->cancel({});
+      each = each->next;
+    } while (each != tasks);
+    run();
+  }
+  draining = false;
+}
+
+void loop_state::close() {
+  if (closed) {
+    return;
+  }
+  if (running || in_turns) {
+    throw runtime_error("Cannot close a running event loop");
+  }
+  drain();
+  shut_async_generators();
+  closed = true;
+  inbox->close();
+  while (pending != nullptr) {
+    delete pending;
+  }
+  executor.reset();
+  for (; !ready.empty(); ready.pop()) {
+    const ready_queue::entry entry = ready.front();
+    if ((entry & ready_queue::mask) == ready_queue::called) {
+      auto& left = *reinterpret_cast<callback*>(entry & ~ready_queue::mask);
+      left.queued = false;
+      if (left.drop != nullptr) {
+        left.drop(left);
+      }
+    }
+  }
+  while (callback* const left = timers.pop_due(timers::never)) {
+    static_cast<timer*>(left)->armed = false;
+    if (left->drop != nullptr) {
+      left->drop(*left);
+    }
+  }
+}
+
+void loop_state::report(const std::string& message, const std::exception_ptr& exception) noexcept {
+  const error_report what{message, exception};
+  const auto by_default = [](const error_report& told) {
+    std::fprintf(stderr, "%s: %s\n", told.message.c_str(),
+                 told.exception != nullptr ? krait::describe(told.exception).c_str() : "");
+  };
+  if (handler == nullptr) {
+    return by_default(what);
+  }
+  try {
+    handler(what);
+  } catch (...) {
+    by_default({"Unhandled error in exception handler", std::current_exception()});
+    by_default(what);
+  }
+}
+
+task_state& this_task() {
+  loop_state* const loop = loop_state::running_here();
+  if (loop == nullptr || loop->current == nullptr) {
+    throw runtime_error("no running task: only a task can wait");
+  }
+  return *loop->current;
+}
+
+void wait_done(future_state& of) {
+  task_state& self = this_task();
+  if (&of == &self) {
+    throw runtime_error("Task cannot await on itself: " + self.name);
+  }
+  if (of.loop != self.loop) {
+    throw runtime_error("Task " + self.name + " got Future attached to a different loop");
+  }
+  struct on_future : waiter {
+    future_state& of;
+    on_future(task_state& who, future_state& awaited) : of(awaited) {
+      task = &who;
+      cancel = [](waiter& me, const std::string& message) {
+        future_state& cancelled = static_cast<on_future&>(me).of;
+        return !cancelled.done() && cancelled.does->cancel(cancelled, message);
+      };
+      of.retain();
+      of.waiters.push_back(*this);
+    }
+    ~on_future() { of.release(); }
+  } here(self, of);
+  const bool cancellable = suspend(self, here);
+  if (of.status == status::cancelled) {
+    self.must_cancel = self.must_cancel && !cancellable;
+  } else {
+    deliver(self, cancellable);
+  }
+}
+
+void sleep_turn() {
+  task_state& self = this_task();
+  const bool cancellable = interruptible(self);
+  self.loop->push(self);
+  self.loop->park(self);
+  deliver(self, cancellable);
+}
+
+void sleep_until(std::int64_t when) {
+  task_state& self = this_task();
+  parked here(self);
+  struct alarm : timer {
+    parked& sleeper;
+    alarm(loop_state& of, parked& who) : timer(of), sleeper(who) {
+      run = [](callback& me) {
+        parked& woken = static_cast<alarm&>(me).sleeper;
+        if (woken.state == waiter::stage::waiting) {
+          woken.task->loop->wake(woken);
+        }
+      };
+    }
+  } ring(*self.loop, here);
+  ring.arm(when);
+  here.wait();
+}
+
+void operation_base::end() {
+  loop_state& loop = *task->loop;
+  if (!loop.reactor.runs_here()) {
+    return loop.post([this] { end(); });
+  }
+  over = true;
+  if (parked) {
+    loop.wake(*this);
+    if (!loop.in_turns) {
+      loop.take_turns();  // at once, not by way of the reactor
+    }
+  }
+}
+
+}  // namespace KRAIT_BACKEND
+}  // namespace krait::asyncio::detail

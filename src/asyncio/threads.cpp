@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "krait/asyncio/threads.hpp"
+
+#include <thread>
+
+#include "krait/asyncio/timeout.hpp"
+
+namespace krait::asyncio {
+namespace detail {
+inline namespace KRAIT_BACKEND {
+
+namespace {
+struct default_pool final : executor {
+  std::shared_ptr<thread_pool> pool = std::make_shared<thread_pool>();
+  ~default_pool() override { pool->shutdown(false); }
+};
+}  // namespace
+
+thread_pool& default_executor(loop_state& of) {
+  if (of.executor_shut) {
+    throw runtime_error("Executor shutdown has been called");
+  }
+  if (of.executor == nullptr) {
+    of.executor = std::make_unique<default_pool>();
+  }
+  return *static_cast<default_pool&>(*of.executor).pool;
+}
+
+}  // namespace KRAIT_BACKEND
+}  // namespace detail
+
+inline namespace KRAIT_BACKEND {
+
+void shutdown_default_executor(std::optional<duration> most) {
+  detail::loop_state& loop = *detail::this_task().loop;
+  loop.executor_shut = true;
+  if (loop.executor == nullptr) {
+    return;
+  }
+  const auto ended = create_future<void>();
+  auto* const waiting = new detail::awaited_elsewhere<void>(loop, ended);
+  std::thread([box = loop.inbox, waiting, pool = static_cast<detail::default_pool&>(*loop.executor).pool] {
+    pool->shutdown();
+    box->post([waiting] {
+      const std::unique_ptr<detail::awaited_elsewhere<void>> told(waiting);
+      detail::came_of<void> came;
+      const auto nothing = [] {};
+      came.call(nothing);
+      told->settle(came);
+    });
+  }).detach();
+  try {
+    wait_for(ended, most);
+  } catch (const timeout_error&) {
+    loop.report("The executor did not finish joining its threads in time", nullptr);
+  }
+}
+
+#if defined(__cpp_lib_jthread)
+void cancel_on_stop(const any_task& task, std::stop_token token) {
+  // Looked at and changed by the loop's thread.
+  struct shared {
+    detail::task_state* task;
+  };
+  detail::task_state& state = static_cast<detail::task_state&>(detail::access::state_of(task));
+  const auto to = std::make_shared<shared>(shared{&state});
+  const auto request = [to, box = state.loop->inbox] {
+    box->post([to] {
+      if (to->task != nullptr) {
+        to->task->cancel({});
+      }
+    });
+  };
+  const auto asked = std::make_shared<std::stop_callback<decltype(request)>>(std::move(token), request);
+  task.add_done_callback([to, asked] { to->task = nullptr; });
+}
+#endif
+
+}  // namespace KRAIT_BACKEND
+}  // namespace krait::asyncio
