@@ -83,6 +83,17 @@ void task_group_scope::abort() {
   }
 }
 
+void task_group_scope::cancel() {
+  if (aborting_) {
+    return;
+  }
+  abort();
+  if (!exiting_) {
+    parent_cancel_requested_ = true;
+    parent_.cancel({});
+  }
+}
+
 void task_group_scope::body_failed(std::exception_ptr why) {
   if (detail::leaves_loop(why)) {
     leaves_loop_ = leaves_loop_ != nullptr ? leaves_loop_ : why;

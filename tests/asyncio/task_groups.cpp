@@ -317,3 +317,95 @@ TEST_CASE("exception_group: split and handle") {
   inner.handle<std::exception>([&](const std::exception& e) { log(e.what()); });
   CHECK(log.text() == "m, l, r, l");
 }
+
+TEST_CASE("TG10: cancel ends the group, from its body or a child, and throws nothing") {
+  lazy_and_eager([](const asyncio::task_options& how) {
+    for (const bool by_child : {false, true}) {
+      asyncio::task<void> child;
+      journal log;
+      asyncio::task_group([&](auto& group) {
+        child = group.create_task(sleep_long, how);
+        if (by_child) {
+          static_cast<void>(group.create_task([&] { group.cancel(); }, how));
+        } else {
+          group.cancel();
+          group.cancel();
+        }
+        CHECK(thrown_by([&] { asyncio::sleep(0s); }) == "cancelled: ");
+        log("told");
+        throw asyncio::cancelled_error();
+      });
+      CHECK(child.cancelled());
+      CHECK(log.text() == "told");
+      CHECK(asyncio::current_task().cancelling() == 0);
+      asyncio::sleep(0s);
+    }
+    // In the end, where only the tasks are waited for.
+    asyncio::task_group([&](auto& group) {
+      static_cast<void>(group.create_task(sleep_long, how));
+      static_cast<void>(group.create_task(
+          [&] {
+            asyncio::sleep(0s);
+            asyncio::sleep(0s);
+            group.cancel();
+          },
+          how));
+    });
+    CHECK(thrown_by([] {
+            asyncio::task_group([](auto& group) {
+              group.cancel();
+              asyncio::sleep(0s);
+              return 3;
+            });
+          }) == "cancelled: ");
+    CHECK(asyncio::task_group([](auto& group) {
+            group.cancel();
+            return 3;
+          }) == 3);
+  });
+}
+
+TEST_CASE("TG10: an error, or a cancellation from outside, is not swallowed with it") {
+  lazy_and_eager([](const asyncio::task_options& how) {
+    CHECK(group_of([&] {
+            asyncio::task_group([&](auto& group) {
+              static_cast<void>(group.create_task([] { fail_in_cleanup("a"); }, how));
+              asyncio::sleep(0s);
+              group.cancel();
+              asyncio::sleep(0s);
+            });
+          }) == "a");
+    const auto runner = asyncio::create_task([] {
+      asyncio::task_group([](auto& group) {
+        asyncio::current_task().cancel("outside");
+        group.cancel();
+        asyncio::sleep(0s);
+      });
+    });
+    CHECK(thrown_by([&] { asyncio::await(runner); }).rfind("cancelled", 0) == 0);
+  });
+}
+
+TEST_CASE("start waits until the task says that it is ready") {
+  lazy_and_eager([](const asyncio::task_options& how) {
+    journal log;
+    asyncio::task_group([&](auto& group) {
+      const auto server = group.start(
+          [&](auto started) {
+            asyncio::sleep(0s);
+            log("listening");
+            started();
+            started();
+            asyncio::sleep(0s);
+            log("served");
+            return 3;
+          },
+          how);
+      log("started");
+      CHECK(asyncio::await(server) == 3);
+      CHECK(thrown_by([&] { static_cast<void>(group.start([](auto) {}, how)); }) ==
+            "the task has ended and not called started()");
+    });
+    CHECK(log.text() == "listening, started, served");
+  });
+}

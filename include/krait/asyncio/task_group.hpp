@@ -33,6 +33,40 @@ class task_group_scope {
     return made;
   }
 
+  /// The same of `function(started)`, and waits until that calls `started()`: returns the task then. Cancelled
+  /// meanwhile, so is the task. Throws, too, cancelled_error; runtime_error if it ends without having called it. Python:
+  /// trio's `await nursery.start(f)`.
+  template <class F>
+  auto start(F&& function, task_options options = {}) {
+    const auto ready = create_future<void>();
+    const auto started = [ready] {
+      if (!ready.done()) {
+        ready.set_result();
+      }
+    };
+    auto made =
+        create_task([function = std::forward<F>(function), started]() mutable { return function(started); },
+                    std::move(options));
+    made.add_done_callback([ready] {
+      if (!ready.done()) {
+        ready.set_exception(
+            std::make_exception_ptr(runtime_error("the task has ended and not called started()")));
+      }
+    });
+    try {
+      await(ready);
+    } catch (const cancelled_error&) {
+      made.cancel();
+      throw;
+    }
+    return made;
+  }
+
+  /// Cancels all tasks of the group, and the body, if that has not ended: then the group ends without an exception,
+  /// unless something fails meanwhile; a body that was to return something, by cancelled_error. Whoever else cancels the
+  /// task is heard. Does nothing the second time. Python: `group.cancel()`, of 3.15.
+  void cancel();
+
   /// Calls the body, then waits for all.
   template <class Body>
   static auto run(Body& body) {
@@ -53,6 +87,9 @@ class task_group_scope {
         self.body_failed(std::current_exception());
       }
       self.leave();
+      if (!returned) {
+        throw cancelled_error();  // by cancel()
+      }
       return std::move(*returned);
     }
   }
