@@ -163,7 +163,7 @@ std::uintptr_t plus(std::uintptr_t place, std::int32_t offset) noexcept {
       cfa = word_at(cfa);
     }
     const std::uintptr_t address_at = plus(cfa, site.return_address_offset);
-    if (cfa < at.stack_pointer || cfa > end || !is_word_here(address_at)) {
+    if (cfa <= at.stack_pointer || cfa > end || !is_word_here(address_at)) {
       return false;
     }
     if (site.frame_pointer != call_site::saved_rule::unchanged) {
@@ -174,9 +174,6 @@ std::uintptr_t plus(std::uintptr_t place, std::int32_t offset) noexcept {
         return false;
       }
       at.frame_pointer = word_at(saved_at);
-    }
-    if (cfa == at.stack_pointer && word_at(address_at) == at.returns_to) {
-      return false;  // no progress
     }
     at.returns_to = word_at(address_at);
     at.stack_pointer = cfa;
