@@ -138,8 +138,9 @@ outcome observe(const closing::test& test, way how, int items, bool throws) {
   return result;
 }
 
-// ThreadSanitizer, and the signing of return addresses, have something to do wherever an exception passes.
-constexpr bool always_throws =
+// ThreadSanitizer has something to do wherever an exception passes; of signed return addresses only what is inlined into the
+// end of a stack is understood. So it may be thrown although nobody would see it, but not the other way.
+constexpr bool throws_more =
 #if defined(KRAIT_TSAN) || defined(__ARM_FEATURE_PAC_DEFAULT) || !defined(KRAIT_HAS_ASSEMBLY)
     true;
 #else
@@ -159,7 +160,7 @@ bool close_in_many_places() {
   };
   const auto each_seen = [](int times) {
     const int expected = times * closing::places / 2;
-    return closing::counter::destroyed == expected && (always_throws || thrown == expected);
+    return closing::counter::destroyed == expected && (throws_more || thrown == expected);
   };
   closing::counter::destroyed = 0;
   thrown = 0;
@@ -187,9 +188,8 @@ int main() {
         const outcome expected = observe(test, how, items, true);
         const outcome seen = observe(test, how, items, false);
         const bool ended = expected.seen.find("over status") != std::string::npos;
-        const int least = always_throws ? expected.thrown : test.least;
-        const int most = always_throws ? expected.thrown : test.most;
-        const bool counts = ended || (seen.thrown >= least && seen.thrown <= most);
+        const int most = throws_more ? expected.thrown : test.most;
+        const bool counts = ended || (seen.thrown >= test.least && seen.thrown <= most);
         const bool terminated = expected.seen.find("terminated") != std::string::npos;
         const bool ends = ended || test.ending == closing::ending::perhaps ||
                           terminated == (test.ending == closing::ending::terminates);
@@ -198,7 +198,7 @@ int main() {
           fine = false;
           std::printf("%s, %s after %d:\n  thrown always, %d times: %s\n  %d times (%d to %d expected): %s\n",
                       test.name, how == way::close ? "close()" : "destroyed", items, expected.thrown,
-                      expected.seen.c_str(), seen.thrown, least, most, seen.seen.c_str());
+                      expected.seen.c_str(), seen.thrown, test.least, most, seen.seen.c_str());
         }
       }
     }
@@ -210,7 +210,7 @@ int main() {
     std::printf("many places: %d destructors, %d thrown\n", closing::counter::destroyed.load(),
                 thrown.load());
   }
-  if (dropped == 0 && !always_throws) {
+  if (dropped == 0 && !throws_more) {
     std::printf("nothing was ever dropped\n");
     ++failed;
   }
