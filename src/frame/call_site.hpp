@@ -7,16 +7,17 @@ namespace krait::detail {
 
 /// What the tables of exception handling say of a call, found by the address that it returns to.
 struct call_site {
+  /// What happens to a generator_exit there.
   enum class verdict : unsigned char {
-    unknown,  ///< an exception may be seen here: by a destructor, by a handler, or std::terminate() is called
-    passed,   ///< it goes on to the caller, and nothing is done
+    unknown,      ///< seen, perhaps: by a destructor, by a handler, or as std::terminate() is called
+    passed,       ///< it goes on to the caller, and nothing is done
     end_of_stack  ///< it reaches the end of a frame's body
   };
   enum class cfa_rule : unsigned char { unknown, stack_pointer, frame_pointer, at_frame_pointer };
   enum class saved_rule : unsigned char { unknown, unchanged, at_cfa, at_frame_pointer };
 
-  std::uint64_t
-      unloadings;  ///< that there had been when this was found out; `forever`: it is the program's own code
+  /// That there had been when this was found out. `forever`: it is the program's own code.
+  std::uint64_t unloadings;
   std::int32_t cfa_offset;  ///< the canonical frame address is this and a register, or what the sum points to
   std::int32_t frame_pointer_offset;   ///< where the caller's is saved
   std::int32_t return_address_offset;  ///< from the canonical frame address

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
 // A generator that is closed unwinds: generator_exit is raised at its `yield`, so that destructors run and handlers
-// see it. Most bodies have nothing of the kind, and an exception costs a thousand times what a switch does. Where
+// see it. Many bodies have nothing of the kind, and an exception costs hundreds of times what a switch does. Where
 // no frame between the `yield` and the end of the stack has anything to do, nobody can tell whether one was
 // thrown, and the stack is left for good instead:
 //
