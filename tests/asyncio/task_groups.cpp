@@ -16,6 +16,7 @@ namespace {
 
 namespace asyncio = krait::asyncio;
 using namespace std::chrono_literals;
+using asyncio_tests::lazy_and_eager;
 using asyncio_tests::text_of;
 using asyncio_tests::thrown_by;
 using support::journal;
@@ -59,16 +60,6 @@ void fail_in_cleanup(const char* text) {
     sleep_long();
   } catch (const asyncio::cancelled_error&) {
     fail(text);
-  }
-}
-
-/// Calls `test` with the options of a lazy, then of an eager task.
-template <class Test>
-void lazy_and_eager(Test test) {
-  for (const bool eager : {false, true}) {
-    CAPTURE(eager);
-    const asyncio::task_options options{.eager = eager};
-    asyncio::run([&] { test(options); });
   }
 }
 

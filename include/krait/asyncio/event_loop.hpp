@@ -94,6 +94,10 @@ class event_loop {
     return detail::access::make<future<T>>(*new detail::set_future<T>(*state_));
   }
 
+  /// Are tasks eager whose maker does not say? Not at first. Python: `loop.set_task_factory(asyncio.eager_task_factory)`.
+  bool get_eager_tasks() const noexcept { return state_->eager; }
+  void set_eager_tasks(bool on) noexcept { state_->eager = on; }
+
   /// Calls `function` in the next turn, in the order in which they were given. An exception goes to the exception
   /// handler. Throws runtime_error if the loop is closed. Python: `loop.call_soon(f)`.
   handle call_soon(std::function<void()> function);

@@ -19,7 +19,8 @@ inline namespace KRAIT_BACKEND {
 /// How a task is made.
 struct task_options {
   std::string name = {};  ///< empty: "Task-1", "Task-2", ...
-  bool eager = false;     ///< run it to where it first waits, before create_task() returns
+  std::optional<bool> eager =
+      {};  ///< run it to where it first waits, before create_task() returns; none: as the loop has it
   std::optional<asyncio::context> context =
       {};  ///< to run in this very one; none: in a copy of the present one
 };
@@ -145,7 +146,7 @@ auto create_task_on(loop_state& loop, F&& function, task_options options) {
       new task_with_body<result, body>(loop, std::forward<F>(function), std::move(options.name),
                                        options.context ? options.context->state() : copy_of(context_here()));
   auto handle = access::make<task<result>>(*made);
-  launch(*made, options.eager);
+  launch(*made, options.eager.value_or(loop.eager));
   return handle;
 }
 

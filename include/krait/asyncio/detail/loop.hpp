@@ -169,6 +169,7 @@ struct loop_state {
   bool closed = false;
   bool draining = false;  ///< being shut down: tasks are cancelled as they are made
   bool stop_when_empty = false;
+  bool eager = false;  ///< as tasks are made whose maker does not say
   task_state* starting = nullptr;
   worker* idle = nullptr;
   std::size_t idle_count = 0;
