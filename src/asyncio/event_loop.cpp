@@ -28,6 +28,27 @@ void throw_already_done() {
   throw invalid_state_error("invalid state: the future is done already");
 }
 
+std::exception_ptr without_stop(std::exception_ptr exception) noexcept {
+  try {
+    try {
+      std::rethrow_exception(std::move(exception));
+    } catch (const stop_iteration<>&) {
+      std::throw_with_nested(
+          runtime_error("StopIteration interacts badly with generators and cannot be raised into a Future"));
+    }
+  } catch (...) {
+    return std::current_exception();
+  }
+}
+
+std::exception_ptr stop_raised_by_task() noexcept {
+  try {
+    std::throw_with_nested(runtime_error("task raised StopIteration"));
+  } catch (...) {
+    return std::current_exception();
+  }
+}
+
 loop_state& running_loop_state() {
   loop_state* const loop = loop_state::running_here();
   if (loop == nullptr) {
@@ -106,13 +127,29 @@ void launch(task_state& made, bool eager) {
 
 inline namespace KRAIT_BACKEND {
 
-any_task current_task() {
-  detail::task_state* const current = detail::running_loop_state().current;
-  if (current == nullptr) {
+event_loop& any_future::get_loop() const {
+  if (state_->loop->face == nullptr) {
+    throw runtime_error("the event loop does not exist any more");
+  }
+  return *static_cast<event_loop*>(state_->loop->face);
+}
+
+namespace {
+any_task task_that_runs(const detail::loop_state& on) {
+  if (on.current == nullptr) {
     return {};
   }
-  current->retain();
-  return detail::access::make<any_task>(*current);
+  on.current->retain();
+  return detail::access::make<any_task>(*on.current);
+}
+}  // namespace
+
+any_task current_task() {
+  return task_that_runs(detail::running_loop_state());
+}
+
+any_task current_task(event_loop& on) {
+  return task_that_runs(on.state());
 }
 
 std::vector<any_task> all_tasks() {

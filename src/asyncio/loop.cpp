@@ -71,8 +71,7 @@ future_state::future_state(const operations& ways, loop_state& of) noexcept : do
 
 future_state::~future_state() {
   if (status == status::failed && !retrieved) {
-    loop->report(is_task ? "Task exception was never retrieved" : "Future exception was never retrieved",
-                 exception);
+    loop->report("Future exception was never retrieved", exception);
   }
   while (!waiters.empty()) {
     auto& left = static_cast<callback&>(waiters.pop_front());
@@ -115,6 +114,16 @@ task_state::task_state(const operations& ways, loop_state& of, void (*run)(task_
       name(called.empty() ? default_name() : std::move(called)),
       context(std::move(variables)) {
   is_task = true;
+}
+
+// It is reported in its own context.
+task_state::~task_state() {
+  if (status == status::failed && !retrieved) {
+    retrieved = true;
+    context_here().swap(context);
+    loop->report("Task exception was never retrieved", exception);
+    context_here().swap(context);
+  }
 }
 
 bool task_state::cancel(std::string why) {

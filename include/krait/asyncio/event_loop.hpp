@@ -171,5 +171,9 @@ class event_loop {
 /// The loop that runs on this thread. Throws runtime_error if none does. Python: `asyncio.get_running_loop()`.
 event_loop& get_running_loop();
 
+/// The task of a loop that runs; none if it runs none. Only the loop's thread may call it. Python:
+/// `asyncio.current_task(loop)`.
+any_task current_task(event_loop& on);
+
 }  // namespace KRAIT_BACKEND
 }  // namespace krait::asyncio

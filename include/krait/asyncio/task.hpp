@@ -4,6 +4,7 @@
 // Tasks: functions that run by turns on one thread, each on a stack of its own. Any function that a task calls, at any
 // depth, through any generator, may wait.
 
+#include <concepts>
 #include <optional>
 #include <string>
 #include <type_traits>
@@ -29,6 +30,9 @@ struct task_options {
 
 namespace detail {
 inline namespace KRAIT_BACKEND {
+
+/// What a stop_iteration becomes that leaves a task's function, in its handler: a runtime_error, of which it is the cause.
+std::exception_ptr stop_raised_by_task() noexcept;
 
 /// What a task has of itself: the callable, and its result.
 template <class T, class F>
@@ -73,6 +77,9 @@ struct task_with_body final : task_state {
     } catch (const cancelled_error&) {
       self.exception = std::current_exception();
       how = status::cancelled;
+    } catch (const stop_iteration<>&) {
+      self.exception = stop_raised_by_task();
+      how = status::failed;
     } catch (...) {
       self.exception = std::current_exception();
       how = status::failed;
@@ -110,6 +117,9 @@ class task_handle : public Future {
 
   const std::string& name() const noexcept { return state().name; }
   void set_name(std::string name) const { state().name = std::move(name); }
+
+  /// Its context variables: the very context that it runs in. Throws std::bad_alloc. Python: `task.get_context()`.
+  context get_context() const { return detail::access::context_of(state().context); }
 
  protected:
   friend detail::access;
@@ -161,6 +171,7 @@ inline namespace KRAIT_BACKEND {
 /// Throws runtime_error if no loop runs, std::bad_alloc, and what moving the function throws; the function is not
 /// called then. Python: `asyncio.create_task(f())`.
 template <class F>
+  requires std::invocable<std::decay_t<F>&>
 [[nodiscard]] auto create_task(F&& function, task_options options = {}) {
   return detail::create_task_on(detail::running_loop_state(), std::forward<F>(function), std::move(options));
 }

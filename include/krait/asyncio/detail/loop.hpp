@@ -63,7 +63,8 @@ struct future_state {
   std::uint32_t references = 1;
   detail::status status = status::pending;
   bool is_task = false;
-  bool retrieved = false;  ///< its exception, if it has one, need not be reported
+  bool retrieved = false;    ///< its exception, if it has one, need not be reported
+  bool shield_told = false;  ///< its exception has been reported by a shield
   void* value = nullptr;
   wait_list waiters;
   std::exception_ptr exception;
@@ -107,6 +108,8 @@ struct task_state : future_state, krait::detail::flow {
 
   task_state(const operations& ways, loop_state& of, void (*run)(task_state&) noexcept,
              void (*drop)(task_state&) noexcept, std::string called, context_pointer variables);
+
+  ~task_state();
 
   bool cancel(std::string why);
   int uncancel() noexcept;
