@@ -292,23 +292,6 @@ TEST_CASE("a task group needs a task") {
   CHECK(thrown_by([] { asyncio::task_group([](auto&) {}); }) == "no running task: only a task can wait");
 }
 
-TEST_CASE("exception_group: split and handle") {
-  const auto make = [](auto e) { return std::make_exception_ptr(std::move(e)); };
-  const asyncio::exception_group inner("inner", {make(std::runtime_error("r")), make(std::logic_error("l"))});
-  const asyncio::exception_group all("all", {make(std::logic_error("m")), make(inner), make(7)});
-  CHECK(std::string(all.what()) == "all (3 sub-exceptions)");
-  const auto [matching, rest] = all.split<std::logic_error>();
-  CHECK(members(*matching) == "m, [l]");
-  CHECK(members(*rest) == "[r], something");
-  CHECK_FALSE(all.split<std::bad_alloc>().first);
-  journal log;
-  CHECK(group_of([&] { all.handle<std::logic_error>([&](const std::logic_error& e) { log(e.what()); }); }) ==
-        "[r], something");
-  CHECK(log.text() == "m, l");
-  inner.handle<std::exception>([&](const std::exception& e) { log(e.what()); });
-  CHECK(log.text() == "m, l, r, l");
-}
-
 TEST_CASE("TG10: cancel ends the group, from its body or a child, and throws nothing") {
   lazy_and_eager([](const asyncio::task_options& how) {
     for (const bool by_child : {false, true}) {

@@ -42,6 +42,7 @@ namespace krait::asyncio {
 struct error_report {
   std::string message;
   std::exception_ptr exception;  ///< may be null
+  std::string source = {};       ///< what it is about, as that prints: a handle, an asynchronous generator; may be empty
 };
 
 namespace detail {
@@ -179,6 +180,7 @@ struct loop_state {
   task_state* tasks = nullptr;  ///< a ring of those that have not ended; null: none
   std::exception_ptr escaping;  ///< what leaves the loop, out of a task
   context_pointer callback_context;
+  std::string callback_name;  ///< of that which runs, in debug mode; may be empty
 
   detail::timers timers;
   detail::reactor reactor;
@@ -275,6 +277,8 @@ struct loop_state {
   void enlist(task_state& task) noexcept;
   void take_turns();
   void run_callback(callback& what);
+  /// In a handler of what a callback has raised. Rethrows that if it leaves the loop.
+  void callback_failed(const std::string& source);
   void collect_inbox();
   void collect_timers() noexcept;
   /// Any thread may call it. Throws runtime_error if the loop is closed.
@@ -293,7 +297,8 @@ struct loop_state {
   async_generator_hooks hooks();
   void report_deadlock();
 
-  void report(const std::string& message, const std::exception_ptr& exception) noexcept;
+  void report(const std::string& message, const std::exception_ptr& exception,
+              const std::string& source = {}) noexcept;
 };
 
 /// A deadline, for a callback.
@@ -401,8 +406,25 @@ struct parked : waiter {
   }
 };
 
+/// Those who wait for what belongs to no loop until somebody does: then to that of the first.
+class bound_list : public wait_list {
+ public:
+  /// Throws runtime_error if it is another loop's.
+  void push_back(parked& last) {
+    if (last.task->loop != loop_) [[unlikely]] {
+      bind(last.task->loop);
+    }
+    wait_list::push_back(last);
+  }
+
+ private:
+  void bind(loop_state* to);
+
+  loop_state* loop_ = nullptr;
+};
+
 /// Waits in a list until somebody takes it from there, or marks it as woken.
-inline void wait_in(wait_list& list) {
+inline void wait_in(bound_list& list) {
   parked self(this_task());
   list.push_back(self);
   self.wait();
