@@ -20,7 +20,8 @@ exception_group::exception_group(const std::string& message, std::vector<std::ex
   }
   const auto null = std::ranges::find(exceptions_, nullptr);
   if (null != exceptions_.end()) {
-    throw value_error("item " + std::to_string(null - exceptions_.begin()) + " of a group is not an exception");
+    throw value_error("item " + std::to_string(null - exceptions_.begin()) +
+                      " of a group is not an exception");
   }
 }
 
@@ -109,8 +110,8 @@ void handling::end(const std::exception_ptr& unmatched) {
     exception_group::in(rest)->add_leaves(kept);
   }
   // As they stood in the group.
-  std::exception_ptr again =
-      group.subgroup([&](const std::exception_ptr& leaf) { return std::ranges::find(kept, leaf) != kept.end(); });
+  std::exception_ptr again = group.subgroup(
+      [&](const std::exception_ptr& leaf) { return std::ranges::find(kept, leaf) != kept.end(); });
   if (raised.empty() && again == nullptr) {
     return;
   }

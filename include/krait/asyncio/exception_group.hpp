@@ -65,10 +65,10 @@ class exception_group : public std::runtime_error {
 
   /// As clauses `except* T` one after the other: of each handler its T, or of a single one all of them. A handler is
   /// called with each leaf that is a T, as `const T&`; or, if it takes that, once with the group of them, as
-  /// `const exception_group&`. What none has handled, or what they raise again by `throw;`, is thrown: a group as this
+  /// `const exception_group&`. Groups themselves are not handled: no T may be one. What none has handled, or what they raise again by `throw;`, is thrown: a group as this
   /// one is of it. What they raise besides is thrown, or, if there is more than one, a group of all.
   template <class... T, class... Handlers>
-    requires(sizeof...(T) > 0)
+    requires(sizeof...(T) > 0 && (!std::is_base_of_v<exception_group, T> && ...))
   void handle(Handlers... handlers) const;
 
   /// The group that an exception is; null: it is none. It lives as long as that.
@@ -113,8 +113,8 @@ namespace detail {
 /// What has become of a group in the clauses so far.
 struct handling {
   const exception_group& group;
-  std::exception_ptr rest;                ///< a group; null: nothing
-  std::vector<std::exception_ptr> kept;   ///< leaves that a handler has raised again
+  std::exception_ptr rest;                 ///< a group; null: nothing
+  std::vector<std::exception_ptr> kept;    ///< leaves that a handler has raised again
   std::vector<std::exception_ptr> raised;  ///< what handlers have raised
   bool matched = false;
 
@@ -122,8 +122,6 @@ struct handling {
 
   template <class... T, class Handler>
   void clause(Handler& handler) {
-    static_assert((!std::is_base_of_v<exception_group, T> && ...),
-                  "what is in groups is handled, never the groups themselves");
     if (rest == nullptr) {
       return;
     }
@@ -184,7 +182,8 @@ void handle(const exception_group& group, const std::exception_ptr& unmatched, H
   if constexpr (sizeof...(Handlers) == 1) {
     (all.clause<T...>(handlers), ...);
   } else {
-    static_assert(sizeof...(T) == sizeof...(Handlers), "each handler has one type, or a single one all of them");
+    static_assert(sizeof...(T) == sizeof...(Handlers),
+                  "each handler has one type, or a single one all of them");
     (all.clause<T>(handlers), ...);
   }
   all.end(unmatched);
@@ -193,7 +192,7 @@ void handle(const exception_group& group, const std::exception_ptr& unmatched, H
 }  // namespace detail
 
 template <class... T, class... Handlers>
-  requires(sizeof...(T) > 0)
+  requires(sizeof...(T) > 0 && (!std::is_base_of_v<exception_group, T> && ...))
 void exception_group::handle(Handlers... handlers) const {
   detail::handle<T...>(*this, nullptr, handlers...);
 }
@@ -202,13 +201,17 @@ void exception_group::handle(Handlers... handlers) const {
 /// one that is none, a group of it alone is made, without a message. If no clause matches, it is thrown as it was.
 /// Throws, too, runtime_error if nothing is being handled. Python: `except* T`.
 template <class... T, class... Handlers>
+  requires(sizeof...(T) > 0 && (!std::is_base_of_v<exception_group, T> && ...))
 void except_star(Handlers... handlers) {
   const std::exception_ptr raised = std::current_exception();
   if (raised == nullptr) {
     throw runtime_error("no exception is being handled");
   }
-  const exception_group* const group = exception_group::in(raised);
-  detail::handle<T...>(group != nullptr ? *group : exception_group("", {raised}), raised, handlers...);
+  if (const exception_group* const group = exception_group::in(raised)) {
+    detail::handle<T...>(*group, raised, handlers...);
+  } else {
+    detail::handle<T...>(exception_group("", {raised}), raised, handlers...);
+  }
 }
 
 }  // namespace krait::asyncio
