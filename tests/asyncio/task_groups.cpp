@@ -16,37 +16,12 @@ namespace {
 
 namespace asyncio = krait::asyncio;
 using namespace std::chrono_literals;
+using asyncio_tests::group_of;
 using asyncio_tests::lazy_and_eager;
+using asyncio_tests::members;
 using asyncio_tests::text_of;
 using asyncio_tests::thrown_by;
 using support::journal;
-
-/// "a, b, [c]": the members of the group that `call` throws, groups in brackets.
-std::string members(const asyncio::exception_group& group) {
-  std::string text;
-  for (const std::exception_ptr& each : group.exceptions()) {
-    text += text.empty() ? "" : ", ";
-    try {
-      std::rethrow_exception(each);
-    } catch (const asyncio::exception_group& inner) {
-      text += "[" + members(inner) + "]";
-    } catch (...) {
-      text += text_of(each);
-    }
-  }
-  return text;
-}
-template <class Call>
-std::string group_of(Call call) {
-  try {
-    call();
-  } catch (const asyncio::exception_group& group) {
-    return members(group);
-  } catch (const asyncio::cancelled_error&) {
-    return "cancelled";
-  }
-  return "none";
-}
 
 [[noreturn]] void fail(const char* text) {
   throw std::runtime_error(text);
