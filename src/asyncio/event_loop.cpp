@@ -93,9 +93,10 @@ void task_state::failed() noexcept {
   }
 }
 
-void launch(task_state& made, bool eager) {
+void launch(task_state& made, bool eager, const site& created) {
   loop_state& loop = *made.loop;
   try {
+    note_creation(made, created);
     loop.ready.reserve();
   } catch (...) {
     made.drop_body(made);
@@ -131,13 +132,6 @@ void launch(task_state& made, bool eager) {
 }  // namespace detail
 
 inline namespace KRAIT_BACKEND {
-
-event_loop& any_future::get_loop() const {
-  if (state_->loop->face == nullptr) {
-    throw runtime_error("the event loop does not exist any more");
-  }
-  return *static_cast<event_loop*>(state_->loop->face);
-}
 
 namespace {
 any_task task_that_runs(const detail::loop_state& on) {

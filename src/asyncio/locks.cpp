@@ -143,7 +143,8 @@ bool semaphore::wake_next() noexcept {
 }
 
 std::string semaphore::repr() const {
-  return repr_of("semaphore", this, locked() ? "locked" : "unlocked, value:" + std::to_string(value_), waiters_);
+  return repr_of("semaphore", this, locked() ? "locked" : "unlocked, value:" + std::to_string(value_),
+                 waiters_);
 }
 
 void bounded_semaphore::release() {

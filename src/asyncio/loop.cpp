@@ -71,7 +71,10 @@ future_state::future_state(const operations& ways, loop_state& of) noexcept : do
 
 future_state::~future_state() {
   if (status == status::failed && !retrieved) {
-    loop->report("Future exception was never retrieved", exception);
+    loop->report("Future exception was never retrieved", exception, repr(*this));
+  }
+  if (!loop->created.empty()) {
+    loop->created.erase(this);
   }
   while (!waiters.empty()) {
     auto& left = static_cast<callback&>(waiters.pop_front());
@@ -121,7 +124,7 @@ task_state::~task_state() {
   if (status == status::failed && !retrieved) {
     retrieved = true;
     context_here().swap(context);
-    loop->report("Task exception was never retrieved", exception);
+    loop->report("Task exception was never retrieved", exception, repr(*this));
     context_here().swap(context);
   }
 }
@@ -525,7 +528,7 @@ void close_async_generator(loop_state& loop, std::shared_ptr<async_generator_obj
                       std::current_exception(), left->repr());
         }
       },
-      {}));
+      {}, site::here()));
 }
 
 }  // namespace

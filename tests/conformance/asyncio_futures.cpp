@@ -170,6 +170,57 @@ TEST_CASE("AIO-FUT-010: to await what is done does not wait, and gives the same 
   });
 }
 
+TEST_CASE("AIO-FUT-011: what a future prints as: pending, cancelled, finished, how many wait") {
+  asyncio::event_loop loop;
+  const auto shape = [](const asyncio::any_future& f) {
+    const std::string text = f.repr();
+    return "<future object" + text.substr(text.find(' ', text.find(" at 0x") + 4));
+  };
+  const auto pending = loop.create_future<int>();
+  CHECK(pending.repr().rfind("<future object at 0x", 0) == 0);
+  CHECK(shape(pending) == "<future object [pending]>");
+  pending.add_done_callback([] {});
+  CHECK(shape(pending) == "<future object [pending, waiters:1]>");
+  pending.add_done_callback([] {});
+  CHECK(shape(pending) == "<future object [pending, waiters:2]>");
+  pending.cancel();
+  CHECK(shape(pending) == "<future object [cancelled]>");
+  const auto set = loop.create_future<int>();
+  set.set_result(4);
+  CHECK(shape(set) == "<future object [finished]>");
+  const auto failed = loop.create_future<int>();
+  failed.set_exception(error("boom"));
+  CHECK(shape(failed) == "<future object [finished, exception: std::runtime_error: boom]>");
+  CHECK(failed.exception() != nullptr);
+}
+
+TEST_CASE(
+    "AIO-FUT-025, AIO-FUT-027: in debug mode a future knows where it was made, and so does what is "
+    "reported") {
+  for (const bool debug : {false, true}) {
+    asyncio::event_loop loop;
+    loop.set_debug(debug);
+    journal log;
+    loop.set_exception_handler([&](const asyncio::error_report& told) {
+      log(told.message);
+      CHECK(told.source.rfind("<future object at 0x", 0) == 0);
+      CHECK((told.source.find(", created at " __FILE__ ":") != std::string::npos) == debug);
+    });
+    const std::string here = "created at " + std::string(__FILE__) + ":" + std::to_string(__LINE__ + 1);
+    auto f = loop.create_future<int>();
+    CHECK((f.repr().find(here) != std::string::npos) == debug);
+    loop.run_until_complete([&] {
+      const std::string inner = "created at " + std::string(__FILE__) + ":" + std::to_string(__LINE__ + 1);
+      const auto g = asyncio::create_future<int>();
+      CHECK((g.repr().find(inner) != std::string::npos) == debug);
+    });
+    f.set_exception(error("boom"));
+    f = {};
+    CHECK(log.text() == "Future exception was never retrieved");
+    CHECK(loop.state().created.empty());
+  }
+}
+
 TEST_CASE("AIO-FUT-012: what stands for another future copies its result, exception or cancellation") {
   asyncio::event_loop loop;
   const auto a = loop.create_future<int>();

@@ -10,9 +10,13 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
+
+#include <krait/async_generator.hpp>
+#include <krait/coroutine.hpp>
 
 #include "asyncio/asyncio_tests.hpp"
 
@@ -126,6 +130,85 @@ TEST_CASE("AIO-TASK-007, AIO-TASK-008, AIO-TASK-011: a future or task is itself,
     loop.run_until_complete(t);
     check(t);
     CHECK(t.result() == "ok");
+  }
+}
+
+TEST_CASE("AIO-TASK-009, AIO-TASK-010: what can be awaited becomes a task, and has its value") {
+  const auto three = []() -> krait::coroutine<void, void, int> {
+    return [](auto&) {
+      asyncio::sleep(0s);
+      return 3;
+    };
+  };
+  const auto items = []() -> krait::async_generator<int> {
+    return [](auto& yield) {
+      asyncio::sleep(0s);
+      yield(7);
+    };
+  };
+  asyncio::event_loop loop;
+  const auto elsewhere = asyncio::ensure_future(three(), loop);
+  static_assert(std::same_as<decltype(elsewhere), const asyncio::task<int>>);
+  CHECK(loop.run_until_complete(elsewhere) == 3);
+  loop.run_until_complete([&] {
+    const std::same_as<asyncio::task<int>> auto t = asyncio::ensure_future(three());
+    CHECK(asyncio::all_tasks().size() == 2);
+    CHECK(t.name().rfind("Task-", 0) == 0);
+    CHECK(asyncio::await(t) == 3);
+    auto generator = items();
+    CHECK(asyncio::await(asyncio::ensure_future(generator.anext())) == 7);
+    CHECK(asyncio::await(asyncio::gather(three(), [] { return 4; })) == std::tuple{3, 4});
+    CHECK(asyncio::await(asyncio::shield(three())) == 3);
+    CHECK(asyncio::wait_for(three(), 1h) == 3);
+  });
+}
+
+TEST_CASE("AIO-TASK-013: what a task prints as: pending, cancelling, cancelled, finished, with its name") {
+  asyncio::event_loop loop;
+  const auto shape = [](const asyncio::any_future& task) {
+    const std::string text = task.repr();
+    const std::size_t address = text.find(" at 0x");
+    return text.substr(0, address) + text.substr(text.find(' ', address + 4));
+  };
+  loop.run_until_complete([&] {
+    const auto sleeps = asyncio::create_task([] { asyncio::sleep(1h); }, {.name = "TestTask"});
+    CHECK(shape(sleeps) == "<task object TestTask [pending]>");
+    asyncio::sleep(0s);
+    sleeps.add_done_callback([] {});
+    CHECK(shape(sleeps) == "<task object TestTask [pending, waiters:1]>");
+    sleeps.cancel();
+    CHECK(shape(sleeps) == "<task object TestTask [cancelling, waiters:1]>");
+    CHECK(thrown_by_awaiting(sleeps) == "cancelled: ");
+    CHECK(shape(sleeps) == "<task object TestTask [cancelled]>");
+    const auto fails = asyncio::create_task([] { throw std::runtime_error("x"); }, {.name = "F"});
+    const auto ends = asyncio::create_task([] { return 1; }, {.name = "E"});
+    asyncio::sleep(0s);
+    CHECK(shape(fails) == "<task object F [finished, exception: std::runtime_error: x]>");
+    CHECK(shape(ends) == "<task object E [finished]>");
+    CHECK(fails.exception() != nullptr);
+  });
+}
+
+TEST_CASE("AIO-TASK-092: in debug mode a task knows where it was made") {
+  for (const bool debug : {false, true}) {
+    asyncio::event_loop loop;
+    loop.set_debug(debug);
+    std::string here = "created at " + std::string(__FILE__) + ":";
+    const auto t = loop.create_task([] {});
+    here += std::to_string(__LINE__ - 1);
+    CHECK((t.repr().find(here) != std::string::npos) == debug);
+    loop.run_until_complete([&] {
+      asyncio::await(t);
+      here = "created at " + std::string(__FILE__) + ":" + std::to_string(__LINE__ + 1);
+      const auto inner = asyncio::create_task([] {});
+      CHECK((inner.repr().find(here) != std::string::npos) == debug);
+      asyncio::task_group([&](auto& group) {
+        here = "created at " + std::string(__FILE__) + ":" + std::to_string(__LINE__ + 1);
+        const auto child = group.create_task([] {});
+        CHECK((child.repr().find(here) != std::string::npos) == debug);
+      });
+      asyncio::await(inner);
+    });
   }
 }
 

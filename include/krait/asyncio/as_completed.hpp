@@ -130,18 +130,15 @@ class completions {
 template <std::ranges::input_range R>
 [[nodiscard]] auto as_completed(R&& each, std::optional<duration> delay = {}) {
   using reference = std::ranges::range_reference_t<R>;
-  constexpr bool given = detail::a_future<reference>;
-  using element_type = typename std::conditional_t<given, std::type_identity<std::remove_cvref_t<reference>>,
-                                                   detail::task_of<reference>>::type;
+  using element_type = decltype(ensure_future(std::declval<reference>()));
   std::vector<element_type> all;
   for (auto&& x : each) {
-    if constexpr (given) {
-      if (std::ranges::find(all, x) == all.end()) {
-        all.push_back(x);
+    if constexpr (detail::a_future<reference>) {
+      if (std::ranges::find(all, x) != all.end()) {
+        continue;
       }
-    } else {
-      all.push_back(create_task(std::forward<decltype(x)>(x)));
     }
+    all.push_back(ensure_future(std::forward<decltype(x)>(x)));
   }
   return completions<element_type>(std::move(all), delay);
 }

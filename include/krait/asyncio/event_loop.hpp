@@ -83,11 +83,14 @@ inline namespace KRAIT_BACKEND {
 
 /// Can it be waited for, and not be called? A future, a coroutine, an operation of an asynchronous generator.
 template <class T>
-concept awaited = !std::invocable<std::decay_t<T>&> && requires(std::decay_t<T>& of) { await(std::move(of)); };
+concept awaited =
+    !std::invocable<std::decay_t<T>&> && requires(std::decay_t<T>& of) { await(std::move(of)); };
 
 template <awaited T>
 auto waiting_for(T&& of) {
-  return [of = std::decay_t<T>(std::forward<T>(of))]() mutable -> decltype(auto) { return await(std::move(of)); };
+  return [of = std::decay_t<T>(std::forward<T>(of))]() mutable -> decltype(auto) {
+    return await(std::move(of));
+  };
 }
 
 }  // namespace KRAIT_BACKEND
@@ -114,8 +117,8 @@ class event_loop {
   /// task or callback they come.
   template <class F>
     requires std::invocable<std::decay_t<F>&>
-  auto run_until_complete(F&& function) {
-    return complete(detail::create_task_on(*state_, std::forward<F>(function), {}));
+  auto run_until_complete(F&& function, detail::site created = detail::site::here()) {
+    return complete(detail::create_task_on(*state_, std::forward<F>(function), {}, created));
   }
   /// Throws, too, value_error if the future is another loop's.
   template <class T>
@@ -147,12 +150,13 @@ class event_loop {
 
   /// As asyncio::create_task(), whether this loop runs or not.
   template <class F>
-  [[nodiscard]] auto create_task(F&& function, task_options options = {}) {
-    return detail::create_task_on(*state_, std::forward<F>(function), std::move(options));
+  [[nodiscard]] auto create_task(F&& function, task_options options = {},
+                                 detail::site created = detail::site::here()) {
+    return detail::create_task_on(*state_, std::forward<F>(function), std::move(options), created);
   }
   template <class T>
-  future<T> create_future() {
-    return detail::access::make<future<T>>(*new detail::set_future<T>(*state_));
+  future<T> create_future(detail::site created = detail::site::here()) {
+    return detail::make_future<T>(*state_, created);
   }
 
   /// Are tasks eager whose maker does not say? Not at first. Python: `loop.set_task_factory(asyncio.eager_task_factory)`.

@@ -146,6 +146,10 @@ class any_future {
   /// Whose it is. Throws runtime_error if there is no such loop any more. Python: `future.get_loop()`.
   event_loop& get_loop() const;
 
+  /// "<future object at 0x... [pending, waiters:1]>", "<task object NAME at 0x... [cancelling]>", cancelled, finished, or
+  /// "finished, exception: ..."; in debug mode with where it was created. Python: repr(future).
+  std::string repr() const;
+
   /// False if it is done. Else it is cancelled, or a task asked to end: cancelled_error is raised where it waits.
   /// Python: `future.cancel(msg)`.
   bool cancel(const std::string& message = {}) const { return state_->does->cancel(*state_, message); }
@@ -262,6 +266,13 @@ struct access {
   }
 };
 
+template <class T>
+future<T> make_future(loop_state& of, const site& created) {
+  auto made = access::make<future<T>>(*new set_future<T>(of));
+  note_creation(access::state_of(made), created);
+  return made;
+}
+
 }  // namespace KRAIT_BACKEND
 }  // namespace detail
 
@@ -270,8 +281,8 @@ inline namespace KRAIT_BACKEND {
 /// A future of the running loop, to be set by whoever has its handle. Throws runtime_error if no loop runs. Python:
 /// `asyncio.get_running_loop().create_future()`.
 template <class T>
-future<T> create_future() {
-  return detail::access::make<future<T>>(*new detail::set_future<T>(detail::running_loop_state()));
+future<T> create_future(detail::site created = detail::site::here()) {
+  return detail::make_future<T>(detail::running_loop_state(), created);
 }
 
 }  // namespace KRAIT_BACKEND

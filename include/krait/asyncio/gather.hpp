@@ -41,31 +41,37 @@ inline constexpr bool is_future<task<T>> = true;
 template <class X>
 concept a_future = is_future<std::remove_cvref_t<X>>;
 
+/// Can it be made a future, or is it one?
+template <class X>
+concept ensurable = a_future<X> || awaited<X> || std::invocable<std::decay_t<X>&>;
+
 }  // namespace KRAIT_BACKEND
 }  // namespace detail
 
 inline namespace KRAIT_BACKEND {
 
-/// A future, or task, as it is; a callable in a task of its own. Throws runtime_error if a task is to be made and no loop
-/// runs. Python: `asyncio.ensure_future(x)`.
-template <class X>
-  requires(detail::a_future<X> || std::invocable<std::decay_t<X>&>)
+/// A future, or task, as it is; a callable in a task of its own, and so a coroutine, or an operation of an asynchronous
+/// generator. Throws runtime_error if a task is to be made and no loop runs. Python: `asyncio.ensure_future(x)`.
+template <detail::ensurable X>
 [[nodiscard]] auto ensure_future(X&& x) {
   if constexpr (detail::a_future<X>) {
     return std::decay_t<X>(std::forward<X>(x));
+  } else if constexpr (detail::awaited<X>) {
+    return create_task(detail::waiting_for(std::forward<X>(x)));
   } else {
     return create_task(std::forward<X>(x));
   }
 }
 /// The same, of this loop. Throws value_error if the future is another's. Python: `asyncio.ensure_future(x, loop=of)`.
-template <class X>
-  requires(detail::a_future<X> || std::invocable<std::decay_t<X>&>)
+template <detail::ensurable X>
 [[nodiscard]] auto ensure_future(X&& x, event_loop& of) {
   if constexpr (detail::a_future<X>) {
     if (&x.get_loop() != &of) {
       throw value_error("The future belongs to a different loop than the one specified as the loop argument");
     }
     return std::decay_t<X>(std::forward<X>(x));
+  } else if constexpr (detail::awaited<X>) {
+    return of.create_task(detail::waiting_for(std::forward<X>(x)));
   } else {
     return of.create_task(std::forward<X>(x));
   }
@@ -82,11 +88,6 @@ auto future_of(X&& x) {
   auto ensured = ensure_future(std::forward<X>(x));
   return future<typename decltype(ensured)::value_type>(std::move(ensured));
 }
-/// The task that a callable becomes.
-template <class X>
-struct task_of {
-  using type = decltype(create_task(std::declval<X>()));
-};
 template <class X>
 using awaited_type = typename decltype(future_of(std::declval<X>()))::value_type;
 
@@ -241,7 +242,7 @@ class outcome {
 ///
 /// Throws runtime_error if a task is to be made and no loop runs, value_error if they are of different loops.
 template <class... X>
-  requires((detail::a_future<X> || std::invocable<std::decay_t<X>&>) && ...)
+  requires(detail::ensurable<X> && ...)
 [[nodiscard]] auto gather(X&&... each) {
   auto all = std::tuple{detail::future_of(std::forward<X>(each))...};
   std::vector<any_future> futures = std::apply([](auto&... f) { return std::vector<any_future>{f...}; }, all);
@@ -257,7 +258,7 @@ template <class... X>
 /// The same, but it waits for all and does not fail: a std::tuple of outcome<T>. Python: `asyncio.gather(a, b,
 /// return_exceptions=True)`.
 template <class... X>
-  requires((detail::a_future<X> || std::invocable<std::decay_t<X>&>) && ...)
+  requires(detail::ensurable<X> && ...)
 [[nodiscard]] auto gather(return_exceptions_t, X&&... each) {
   auto all = std::tuple{detail::future_of(std::forward<X>(each))...};
   std::vector<any_future> futures = std::apply([](auto&... f) { return std::vector<any_future>{f...}; }, all);
@@ -314,8 +315,7 @@ auto wait(R&& futures, std::optional<duration> delay = {}, return_when when = re
 
 /// A future that is done as `x` is, a future or a callable in a task; but when it is cancelled, `x` goes on. Hold `x`, to
 /// wait for it after all. If that fails later, the loop's exception handler is told. Python: `asyncio.shield(x)`.
-template <class X>
-  requires(detail::a_future<X> || std::invocable<std::decay_t<X>&>)
+template <detail::ensurable X>
 [[nodiscard]] auto shield(X&& x) {
   auto inner = detail::future_of(std::forward<X>(x));
   using value = typename decltype(inner)::value_type;

@@ -96,7 +96,7 @@ struct task_with_body final : task_state {
 };
 
 /// A task has been made: the loop has it from now on.
-void launch(task_state& made, bool eager);
+void launch(task_state& made, bool eager, const site& created);
 
 }  // namespace KRAIT_BACKEND
 }  // namespace detail
@@ -148,7 +148,7 @@ auto access::as_any_task(const Task& of) noexcept {
 }
 
 template <class F>
-auto create_task_on(loop_state& loop, F&& function, task_options options) {
+auto create_task_on(loop_state& loop, F&& function, task_options options, const site& created) {
   using body = std::decay_t<F>;
   using result = std::invoke_result_t<body&>;
   loop.check_open();
@@ -156,7 +156,7 @@ auto create_task_on(loop_state& loop, F&& function, task_options options) {
       new task_with_body<result, body>(loop, std::forward<F>(function), std::move(options.name),
                                        options.context ? options.context->state() : copy_of(context_here()));
   auto handle = access::make<task<result>>(*made);
-  launch(*made, options.eager.value_or(loop.eager));
+  launch(*made, options.eager.value_or(loop.eager), created);
   return handle;
 }
 
@@ -172,8 +172,10 @@ inline namespace KRAIT_BACKEND {
 /// called then. Python: `asyncio.create_task(f())`.
 template <class F>
   requires std::invocable<std::decay_t<F>&>
-[[nodiscard]] auto create_task(F&& function, task_options options = {}) {
-  return detail::create_task_on(detail::running_loop_state(), std::forward<F>(function), std::move(options));
+[[nodiscard]] auto create_task(F&& function, task_options options = {},
+                               detail::site created = detail::site::here()) {
+  return detail::create_task_on(detail::running_loop_state(), std::forward<F>(function), std::move(options),
+                                created);
 }
 
 /// The task that runs; none in a callback. Throws runtime_error if no loop runs. Python: `asyncio.current_task()`.

@@ -6,13 +6,14 @@
 // A deadline cancels the task, and takes that back in the end. If the count of cancellations is then what it was, nobody
 // else has cancelled the task meanwhile, and the cancelled_error is this deadline's.
 
+#include <concepts>
 #include <exception>
 #include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
 
-#include "krait/asyncio/await.hpp"
+#include "krait/asyncio/event_loop.hpp"
 
 namespace krait::asyncio {
 namespace detail {
@@ -162,11 +163,17 @@ T wait_for(const future<T>& of, std::optional<duration> delay) {
   return timeout(delay, [&]() -> T { return await(of); });
 }
 
-/// The same of what a function does, in a task of its own.
+/// The same of what a function does, in a task of its own; or of a coroutine, or an operation of an asynchronous
+/// generator.
 template <class F>
   requires std::invocable<std::decay_t<F>&>
 auto wait_for(F&& function, std::optional<duration> delay) {
   return wait_for(create_task(std::forward<F>(function)), delay);
+}
+template <detail::awaited T>
+  requires(!std::derived_from<std::decay_t<T>, any_future>)
+auto wait_for(T&& of, std::optional<duration> delay) {
+  return wait_for(detail::waiting_for(std::forward<T>(of)), delay);
 }
 
 }  // namespace KRAIT_BACKEND

@@ -23,12 +23,14 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <unordered_map>
 #include <vector>
 
 #include "krait/asyncgen_hooks.hpp"
 #include "krait/asyncio/context.hpp"
 #include "krait/asyncio/detail/reactor.hpp"
 #include "krait/asyncio/detail/ready_queue.hpp"
+#include "krait/asyncio/detail/site.hpp"
 #include "krait/asyncio/detail/timers.hpp"
 #include "krait/asyncio/detail/waiter.hpp"
 #include "krait/asyncio/errors.hpp"
@@ -42,7 +44,8 @@ namespace krait::asyncio {
 struct error_report {
   std::string message;
   std::exception_ptr exception;  ///< may be null
-  std::string source = {};       ///< what it is about, as that prints: a handle, an asynchronous generator; may be empty
+  std::string source =
+      {};  ///< what it is about, as that prints: a handle, an asynchronous generator; may be empty
 };
 
 namespace detail {
@@ -90,6 +93,11 @@ struct future_state {
     complete(how);
   }
 };
+
+/// In debug mode, notes where it was made. Throws std::bad_alloc.
+void note_creation(const future_state& of, const site& where);
+/// See any_future::repr().
+std::string repr(const future_state& of);
 
 /// As of a future that is nobody's task.
 bool cancel_plain(future_state& self, const std::string& message);
@@ -193,6 +201,7 @@ struct loop_state {
   std::vector<std::weak_ptr<async_generator_object>> async_generators;  ///< that have begun
 
   bool debug = false;
+  std::unordered_map<const future_state*, site> created;  ///< where, of those that were made in debug mode
   ready_queue::tag as_parked = ready_queue::parked;
   std::int64_t slow = 100'000'000;  ///< nanoseconds: what takes as long is reported, in debug mode
   std::int64_t step_began = 0;
