@@ -8,6 +8,7 @@
 #include "krait/asyncio/context.hpp"
 #include "krait/asyncio/errors.hpp"
 #include "krait/asyncio/event_loop.hpp"
+#include "krait/asyncio/exception_group.hpp"
 #include "krait/asyncio/future.hpp"
 #include "krait/asyncio/gather.hpp"
 #include "krait/asyncio/locks.hpp"

@@ -2,10 +2,15 @@
 #include "krait/asyncio/event_loop.hpp"
 
 #include <atomic>
+#include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <mutex>
+#include <string>
 #include <utility>
 #include <vector>
+
+#include "krait/asyncio/detail/repr.hpp"
 
 namespace krait::asyncio {
 namespace detail {
@@ -26,6 +31,27 @@ void throw_no_value(future_state& of) {
 
 void throw_already_done() {
   throw invalid_state_error("invalid state: the future is done already");
+}
+
+std::exception_ptr without_stop(std::exception_ptr exception) noexcept {
+  try {
+    try {
+      std::rethrow_exception(std::move(exception));
+    } catch (const stop_iteration<>&) {
+      std::throw_with_nested(
+          runtime_error("StopIteration interacts badly with generators and cannot be raised into a Future"));
+    }
+  } catch (...) {
+    return std::current_exception();
+  }
+}
+
+std::exception_ptr stop_raised_by_task() noexcept {
+  try {
+    std::throw_with_nested(runtime_error("task raised StopIteration"));
+  } catch (...) {
+    return std::current_exception();
+  }
 }
 
 loop_state& running_loop_state() {
@@ -67,9 +93,10 @@ void task_state::failed() noexcept {
   }
 }
 
-void launch(task_state& made, bool eager) {
+void launch(task_state& made, bool eager, const site& created) {
   loop_state& loop = *made.loop;
   try {
+    note_creation(made, created);
     loop.ready.reserve();
   } catch (...) {
     made.drop_body(made);
@@ -106,18 +133,29 @@ void launch(task_state& made, bool eager) {
 
 inline namespace KRAIT_BACKEND {
 
-any_task current_task() {
-  detail::task_state* const current = detail::running_loop_state().current;
-  if (current == nullptr) {
+namespace {
+any_task task_that_runs(const detail::loop_state& on) {
+  if (on.current == nullptr) {
     return {};
   }
-  current->retain();
-  return detail::access::make<any_task>(*current);
+  on.current->retain();
+  return detail::access::make<any_task>(*on.current);
+}
+}  // namespace
+
+any_task current_task() {
+  return task_that_runs(detail::running_loop_state());
 }
 
-std::vector<any_task> all_tasks() {
+any_task current_task(event_loop& on) {
+  return task_that_runs(on.state());
+}
+
+namespace {
+
+std::vector<any_task> tasks_of(const detail::loop_state& loop) {
   std::vector<any_task> all;
-  if (detail::task_state* const first = detail::running_loop_state().tasks) {
+  if (detail::task_state* const first = loop.tasks) {
     detail::task_state* each = first;
     do {
       if (!each->done()) {
@@ -130,29 +168,65 @@ std::vector<any_task> all_tasks() {
   return all;
 }
 
+std::string repr_of_handle(const void* at, bool cancelled, std::optional<time_point> when,
+                           const detail::site& created) {
+  std::string how = cancelled ? "cancelled " : "";
+  if (when) {
+    char seconds[32];
+    std::snprintf(seconds, sizeof seconds, "when=%.3f ",
+                  std::chrono::duration<double>(when->time_since_epoch()).count());
+    how += seconds;
+  }
+  return detail::repr_of("handle", at, how + created.text());
+}
+
+}  // namespace
+
+std::vector<any_task> all_tasks() {
+  return tasks_of(detail::running_loop_state());
+}
+
+std::vector<any_task> all_tasks(event_loop& of) {
+  of.state().check_thread();
+  return tasks_of(of.state());
+}
+
 // The loop shares it until it has been called, or dropped.
 struct handle::scheduled : detail::timer {
   std::function<void()> function;
   std::shared_ptr<scheduled> self;
   detail::context_pointer context = detail::copy_of(detail::context_here());
   bool cancelled = false;
+  std::optional<time_point> when;
+  detail::site created;
 
-  scheduled(detail::loop_state& of, std::function<void()> what) : timer(of), function(std::move(what)) {
+  scheduled(detail::loop_state& of, std::function<void()> what, const detail::site& where)
+      : timer(of), function(std::move(what)), created(where) {
     run = [](callback& me) {
       const std::shared_ptr<scheduled> mine = std::move(static_cast<scheduled&>(me).self);
       if (!mine->cancelled) {
         mine->loop.callback_context = std::move(mine->context);
+        if (mine->loop.debug) [[unlikely]] {
+          mine->loop.callback_name = mine->repr();
+        }
         const std::function<void()> called = std::move(mine->function);
-        called();
+        try {
+          called();
+        } catch (...) {
+          mine->loop.callback_failed(mine->repr());
+        }
       }
     };
     drop = [](callback& me) noexcept { static_cast<scheduled&>(me).self.reset(); };
   }
 
-  static std::shared_ptr<scheduled> make(detail::loop_state& of, std::function<void()> what) {
+  std::string repr() const { return repr_of_handle(this, cancelled, when, created); }
+
+  static std::shared_ptr<scheduled> make(detail::loop_state& of, std::function<void()> what,
+                                         const detail::site& where) {
     of.check_open();
     ++of.references;
-    std::shared_ptr<scheduled> made(new scheduled(of, std::move(what)), [](scheduled* last) {
+    std::shared_ptr<scheduled> made(new scheduled(of, std::move(what), where), [](scheduled* last) {
       detail::loop_state& its = last->loop;
       delete last;
       its.release();
@@ -176,11 +250,66 @@ bool handle::cancelled() const noexcept {
   return scheduled_->cancelled;
 }
 
+std::optional<time_point> handle::when() const noexcept {
+  return scheduled_->when;
+}
+
+std::string handle::repr() const {
+  return scheduled_->repr();
+}
+
+// Locked while it is called.
+struct threadsafe_handle::scheduled {
+  std::recursive_mutex lock;
+  std::function<void()> function;
+  detail::context_pointer context = detail::copy_of(detail::context_here());
+  bool cancelled = false;
+  detail::site created;
+
+  scheduled(std::function<void()> what, const detail::site& where)
+      : function(std::move(what)), created(where) {}
+
+  std::string repr() const { return repr_of_handle(this, cancelled, {}, created); }
+
+  void call(detail::loop_state& loop) {
+    const std::lock_guard guard(lock);
+    if (!cancelled) {
+      loop.callback_context = std::move(context);
+      if (loop.debug) [[unlikely]] {
+        loop.callback_name = repr();
+      }
+      const std::function<void()> called = std::move(function);
+      try {
+        called();
+      } catch (...) {
+        loop.callback_failed(repr());
+      }
+    }
+  }
+};
+
+void threadsafe_handle::cancel() const {
+  std::function<void()> dropped;
+  const std::lock_guard guard(scheduled_->lock);
+  scheduled_->cancelled = true;
+  dropped.swap(scheduled_->function);
+}
+
+bool threadsafe_handle::cancelled() const {
+  const std::lock_guard guard(scheduled_->lock);
+  return scheduled_->cancelled;
+}
+
+std::string threadsafe_handle::repr() const {
+  const std::lock_guard guard(scheduled_->lock);
+  return scheduled_->repr();
+}
+
 event_loop::event_loop(run_options options) : state_(new detail::loop_state(options.context)) {
   state_->face = this;
   state_->turns_per_poll = options.turns_per_poll;
   const char* const asked = std::getenv("KRAIT_DEBUG");  // NOLINT(concurrency-mt-unsafe)
-  state_->set_debug(options.debug || (asked != nullptr && *asked != '\0' && *asked != '0'));
+  state_->set_debug(options.debug.value_or(asked != nullptr && *asked != '\0' && *asked != '0'));
 }
 
 event_loop::~event_loop() {
@@ -194,9 +323,9 @@ event_loop::~event_loop() {
   state_->release();
 }
 
-handle event_loop::call_soon(std::function<void()> function) {
+handle event_loop::call_soon(std::function<void()> function, detail::site created) {
   state_->check_thread();
-  const auto made = handle::scheduled::make(*state_, std::move(function));
+  const auto made = handle::scheduled::make(*state_, std::move(function), created);
   made->reserve();
   made->self = made;
   state_->queue(*made);
@@ -204,20 +333,23 @@ handle event_loop::call_soon(std::function<void()> function) {
   return handle(made);
 }
 
-handle event_loop::call_at(time_point when, std::function<void()> function) {
+handle event_loop::call_at(time_point when, std::function<void()> function, detail::site created) {
   state_->check_thread();
-  const auto made = handle::scheduled::make(*state_, std::move(function));
+  const auto made = handle::scheduled::make(*state_, std::move(function), created);
+  made->when = when;
   made->arm(when.time_since_epoch() / std::chrono::nanoseconds(1));
   made->self = made;
   return handle(made);
 }
 
-handle event_loop::call_later(duration delay, std::function<void()> function) {
-  return call_at(clock::now() + delay, std::move(function));
+handle event_loop::call_later(duration delay, std::function<void()> function, detail::site created) {
+  return call_at(clock::now() + delay, std::move(function), created);
 }
 
-void event_loop::call_soon_threadsafe(std::function<void()> function) {
-  state_->post(std::move(function));
+threadsafe_handle event_loop::call_soon_threadsafe(std::function<void()> function, detail::site created) {
+  auto made = std::make_shared<threadsafe_handle::scheduled>(std::move(function), created);
+  state_->post([made, loop = state_] { made->call(*loop); });
+  return threadsafe_handle(std::move(made));
 }
 
 void event_loop::add_signal_handler(int signal, std::function<void()> function) {

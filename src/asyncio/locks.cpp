@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "krait/asyncio/locks.hpp"
 
+#include <array>
 #include <exception>
+#include <string>
+
+#include "krait/asyncio/detail/repr.hpp"
 
 namespace krait::asyncio {
 inline namespace KRAIT_BACKEND {
@@ -12,6 +16,13 @@ namespace {
 void wake(detail::waiter& who) noexcept {
   who.task->loop->wake(who);
   who.task->loop->notice();
+}
+
+std::string repr_of(const char* kind, const void* at, std::string how, const detail::wait_list& waiters) {
+  if (!waiters.empty()) {
+    how += ", waiters:" + std::to_string(waiters.size());
+  }
+  return detail::repr_of(kind, at, "[" + how + "]");
 }
 
 }  // namespace
@@ -53,6 +64,10 @@ void mutex::wake_first() noexcept {
   }
 }
 
+std::string mutex::repr() const {
+  return repr_of("mutex", this, locked_ ? "locked" : "unlocked", waiters_);
+}
+
 void event::set() noexcept {
   if (!set_) {
     set_ = true;
@@ -67,6 +82,10 @@ void event::wait() {
   if (!set_) {
     detail::wait_in(waiters_);
   }
+}
+
+std::string event::repr() const {
+  return repr_of("event", this, set_ ? "set" : "unset", waiters_);
 }
 
 semaphore::semaphore(std::ptrdiff_t value) : value_(value) {
@@ -123,6 +142,11 @@ bool semaphore::wake_next() noexcept {
   return true;
 }
 
+std::string semaphore::repr() const {
+  return repr_of("semaphore", this, locked() ? "locked" : "unlocked, value:" + std::to_string(value_),
+                 waiters_);
+}
+
 void bounded_semaphore::release() {
   if (value_ >= bound_) {
     throw value_error("BoundedSemaphore released too many times");
@@ -134,11 +158,11 @@ void condition::wait() {
   if (!locked()) {
     throw runtime_error("cannot wait on un-acquired lock");
   }
-  release();
   std::exception_ptr raised;
   {
     detail::parked self(detail::this_task());
     waiters_.push_back(self);
+    release();
     try {
       self.wait();
     } catch (const cancelled_error&) {
@@ -177,8 +201,12 @@ void condition::wake(std::size_t count) noexcept {
   }
 }
 
-barrier::barrier(std::size_t parties) : parties_(parties) {
-  if (parties == 0) {
+std::string condition::repr() const {
+  return repr_of("condition", this, locked() ? "locked" : "unlocked", waiters_);
+}
+
+barrier::barrier(std::ptrdiff_t parties) : parties_(static_cast<std::size_t>(parties)) {
+  if (parties < 1) {
     throw value_error("parties must be >= 1");
   }
 }
@@ -239,6 +267,15 @@ void barrier::abort() {
   stage_ = stage::broken;
   changed_.notify_all();
   changed_.release();
+}
+
+std::string barrier::repr() const {
+  static constexpr std::array stages{"filling", "draining", "resetting", "broken"};
+  std::string how = stages[static_cast<std::size_t>(stage_)];
+  if (!broken()) {
+    how += ", waiters:" + std::to_string(n_waiting()) + "/" + std::to_string(parties_);
+  }
+  return detail::repr_of("barrier", this, "[" + how + "]");
 }
 
 }  // namespace KRAIT_BACKEND

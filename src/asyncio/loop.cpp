@@ -71,8 +71,10 @@ future_state::future_state(const operations& ways, loop_state& of) noexcept : do
 
 future_state::~future_state() {
   if (status == status::failed && !retrieved) {
-    loop->report(is_task ? "Task exception was never retrieved" : "Future exception was never retrieved",
-                 exception);
+    loop->report("Future exception was never retrieved", exception, repr(*this));
+  }
+  if (!loop->created.empty()) {
+    loop->created.erase(this);
   }
   while (!waiters.empty()) {
     auto& left = static_cast<callback&>(waiters.pop_front());
@@ -115,6 +117,16 @@ task_state::task_state(const operations& ways, loop_state& of, void (*run)(task_
       name(called.empty() ? default_name() : std::move(called)),
       context(std::move(variables)) {
   is_task = true;
+}
+
+// It is reported in its own context.
+task_state::~task_state() {
+  if (status == status::failed && !retrieved) {
+    retrieved = true;
+    context_here().swap(context);
+    loop->report("Task exception was never retrieved", exception, repr(*this));
+    context_here().swap(context);
+  }
 }
 
 bool task_state::cancel(std::string why) {
@@ -325,23 +337,31 @@ void loop_state::run_callback(callback& what) {
   what.queued = false;
   struct scope {
     context_pointer& variables;
-    ~scope() { variables.reset(); }
-  } end{callback_context};
+    std::string& name;
+    ~scope() {
+      variables.reset();
+      name.clear();
+    }
+  } end{callback_context, callback_name};
   try {
     if (debug) [[unlikely]] {
       step_began = now();
     }
     what.run(what);
     if (debug) [[unlikely]] {
-      step_ended("callback");
+      step_ended(callback_name.empty() ? "callback" : callback_name);
     }
   } catch (...) {
-    const std::exception_ptr raised = std::current_exception();
-    if (leaves_loop(raised)) {
-      throw;
-    }
-    report("Exception in callback", raised);
+    callback_failed({});
   }
+}
+
+void loop_state::callback_failed(const std::string& source) {
+  const std::exception_ptr raised = std::current_exception();
+  if (leaves_loop(raised)) {
+    throw;
+  }
+  report("Exception in callback", raised, source);
 }
 
 namespace {
@@ -505,10 +525,10 @@ void close_async_generator(loop_state& loop, std::shared_ptr<async_generator_obj
           throw;
         } catch (...) {
           loop.report("an error occurred during closing of asynchronous generator " + left->repr(),
-                      std::current_exception());
+                      std::current_exception(), left->repr());
         }
       },
-      {}));
+      {}, site::here()));
 }
 
 }  // namespace
@@ -587,11 +607,13 @@ void loop_state::close() {
   }
 }
 
-void loop_state::report(const std::string& message, const std::exception_ptr& exception) noexcept {
-  const error_report what{message, exception};
+void loop_state::report(const std::string& message, const std::exception_ptr& exception,
+                        const std::string& source) noexcept {
+  const error_report what{message, exception, source};
   const auto by_default = [](const error_report& told) {
-    std::fprintf(stderr, "%s: %s\n", told.message.c_str(),
-                 told.exception != nullptr ? krait::describe(told.exception).c_str() : "");
+    std::fprintf(stderr, "%s: %s%s%s\n", told.message.c_str(),
+                 told.exception != nullptr ? krait::describe(told.exception).c_str() : "",
+                 told.source.empty() ? "" : ", of ", told.source.c_str());
   };
   if (handler == nullptr) {
     return by_default(what);
@@ -610,6 +632,13 @@ task_state& this_task() {
     throw runtime_error("no running task: only a task can wait");
   }
   return *loop->current;
+}
+
+void bound_list::bind(loop_state* to) {
+  if (loop_ != nullptr) {
+    throw runtime_error("the tasks that wait here are of one loop: it is bound to a different event loop");
+  }
+  loop_ = to;
 }
 
 void wait_done(future_state& of) {

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "krait/asyncio/queues.hpp"
 
+#include <string>
+
+#include "krait/asyncio/detail/repr.hpp"
+
 namespace krait::asyncio::detail {
 inline namespace KRAIT_BACKEND {
 
@@ -31,6 +35,20 @@ void queue_base::has_put() noexcept {
   ++unfinished_;
   finished_.clear();
   wake_next(getters_);
+}
+
+std::string queue_base::repr_of(const char* kind, std::size_t size) const {
+  std::string how = "maxsize=" + std::to_string(maxsize_);
+  const auto count = [&](const char* before, std::size_t number, const char* after) {
+    if (number != 0) {
+      how += before + std::to_string(number) + after;
+    }
+  };
+  count(" size=", size, "");
+  count(" getters[", getters_.size(), "]");
+  count(" putters[", putters_.size(), "]");
+  count(" tasks=", unfinished_, "");
+  return detail::repr_of(kind, this, how + (shut_down_ ? " shutdown" : ""));
 }
 
 void queue_base::drained(std::size_t count) noexcept {

@@ -46,16 +46,16 @@ event_loop& runner::get_loop() {
   if (closed_) {
     throw runtime_error("Runner is closed");
   }
-  if (!loop_) {
+  if (loop_ == nullptr) {
     context_ = copy_context();
-    loop_.emplace(options_);
+    loop_ = make_ ? make_(options_) : std::make_unique<event_loop>(options_);
   }
   return *loop_;
 }
 
 void runner::close() {
   closed_ = true;
-  if (loop_ && !loop_->is_closed()) {
+  if (loop_ != nullptr && !loop_->is_closed()) {
     detail::loop_state& loop = loop_->state();
     loop.drain();
     loop.shut_async_generators();

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "krait/asyncio/threads.hpp"
 
+#include <memory>
 #include <thread>
+#include <utility>
 
 #include "krait/asyncio/timeout.hpp"
 
@@ -11,7 +13,8 @@ inline namespace KRAIT_BACKEND {
 
 namespace {
 struct default_pool final : executor {
-  std::shared_ptr<thread_pool> pool = std::make_shared<thread_pool>();
+  std::shared_ptr<thread_pool> pool;
+  explicit default_pool(std::shared_ptr<thread_pool> with) noexcept : pool(std::move(with)) {}
   ~default_pool() override { pool->shutdown(false); }
 };
 }  // namespace
@@ -21,7 +24,7 @@ thread_pool& default_executor(loop_state& of) {
     throw runtime_error("Executor shutdown has been called");
   }
   if (of.executor == nullptr) {
-    of.executor = std::make_unique<default_pool>();
+    of.executor = std::make_unique<default_pool>(std::make_shared<thread_pool>());
   }
   return *static_cast<default_pool&>(*of.executor).pool;
 }
@@ -30,6 +33,11 @@ thread_pool& default_executor(loop_state& of) {
 }  // namespace detail
 
 inline namespace KRAIT_BACKEND {
+
+void event_loop::set_default_executor(std::shared_ptr<thread_pool> pool) {
+  state_->check_open();
+  state_->executor = std::make_unique<detail::default_pool>(std::move(pool));
+}
 
 void shutdown_default_executor(std::optional<duration> most) {
   detail::loop_state& loop = *detail::this_task().loop;

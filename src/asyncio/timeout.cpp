@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "krait/asyncio/timeout.hpp"
 
+#include <chrono>
+#include <cstdio>
+
 namespace krait::asyncio {
 namespace detail {
 inline namespace KRAIT_BACKEND {
@@ -39,10 +42,17 @@ void timeout_scope::arm(std::optional<time_point> when) {
   }
 }
 
-void timeout_scope::reschedule(std::optional<time_point> when) {
-  if (left_) {
-    throw runtime_error("Cannot change state of finished Timeout");
+std::string timeout_scope::repr() const {
+  if (!when_) {
+    return "<timeout [active] when=none>";
   }
+  char seconds[32];
+  std::snprintf(seconds, sizeof seconds, "%.3f",
+                std::chrono::duration<double>(when_->time_since_epoch()).count());
+  return std::string(expiring_ ? "<timeout [expiring] when=" : "<timeout [active] when=") + seconds + ">";
+}
+
+void timeout_scope::reschedule(std::optional<time_point> when) {
   if (expiring_) {
     throw runtime_error("Cannot change state of expiring Timeout");
   }

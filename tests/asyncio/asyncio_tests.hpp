@@ -3,6 +3,8 @@
 
 // What the tests of the event loop have in common.
 
+#include <doctest/doctest.h>
+
 #include <exception>
 #include <string>
 
@@ -34,6 +36,45 @@ inline std::string text_of(const std::exception_ptr& exception) {
 template <class Call>
 std::string thrown_by(Call call) {
   return text_of(support::raised_by(call));
+}
+
+/// "a, b, [c]": the members of the group that `call` throws, groups in brackets.
+inline std::string members(const asyncio::exception_group& group) {
+  std::string text;
+  for (const std::exception_ptr& each : group.exceptions()) {
+    text += text.empty() ? "" : ", ";
+    try {
+      std::rethrow_exception(each);
+    } catch (const asyncio::exception_group& inner) {
+      text += "[" + members(inner) + "]";
+    } catch (...) {
+      text += text_of(each);
+    }
+  }
+  return text;
+}
+template <class Call>
+std::string group_of(Call call) {
+  try {
+    call();
+  } catch (const asyncio::exception_group& group) {
+    return members(group);
+  } catch (const asyncio::cancelled_error&) {
+    return "cancelled";
+  }
+  return "none";
+}
+
+/// Calls `test` in a task, with the options of a lazy, then of an eager task, and where either is the loop's default.
+template <class Test>
+void lazy_and_eager(Test test) {
+  for (const bool eager : {false, true}) {
+    CAPTURE(eager);
+    asyncio::run([&] {
+      asyncio::get_running_loop().set_eager_tasks(eager);
+      test(asyncio::task_options{.eager = eager});
+    });
+  }
 }
 
 /// What a loop tells its exception handler.

@@ -104,7 +104,7 @@ TEST_CASE("C9: cancelling a gather cancels each child as often as it was given")
   });
 }
 
-TEST_CASE("AIO-TASK-131: G1: of nothing, it is done") {
+TEST_CASE("AIO-TASK-130, AIO-TASK-131: G1: of nothing, it is done") {
   asyncio::run([] {
     CHECK(asyncio::gather().done());
     CHECK(asyncio::gather(std::vector<asyncio::future<int>>()).result().empty());

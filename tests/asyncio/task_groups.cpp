@@ -16,36 +16,12 @@ namespace {
 
 namespace asyncio = krait::asyncio;
 using namespace std::chrono_literals;
+using asyncio_tests::group_of;
+using asyncio_tests::lazy_and_eager;
+using asyncio_tests::members;
 using asyncio_tests::text_of;
 using asyncio_tests::thrown_by;
 using support::journal;
-
-/// "a, b, [c]": the members of the group that `call` throws, groups in brackets.
-std::string members(const asyncio::exception_group& group) {
-  std::string text;
-  for (const std::exception_ptr& each : group.exceptions()) {
-    text += text.empty() ? "" : ", ";
-    try {
-      std::rethrow_exception(each);
-    } catch (const asyncio::exception_group& inner) {
-      text += "[" + members(inner) + "]";
-    } catch (...) {
-      text += text_of(each);
-    }
-  }
-  return text;
-}
-template <class Call>
-std::string group_of(Call call) {
-  try {
-    call();
-  } catch (const asyncio::exception_group& group) {
-    return members(group);
-  } catch (const asyncio::cancelled_error&) {
-    return "cancelled";
-  }
-  return "none";
-}
 
 [[noreturn]] void fail(const char* text) {
   throw std::runtime_error(text);
@@ -59,16 +35,6 @@ void fail_in_cleanup(const char* text) {
     sleep_long();
   } catch (const asyncio::cancelled_error&) {
     fail(text);
-  }
-}
-
-/// Calls `test` with the options of a lazy, then of an eager task.
-template <class Test>
-void lazy_and_eager(Test test) {
-  for (const bool eager : {false, true}) {
-    CAPTURE(eager);
-    const asyncio::task_options options{.eager = eager};
-    asyncio::run([&] { test(options); });
   }
 }
 
@@ -299,23 +265,6 @@ TEST_CASE("an eager child that fails does not interrupt create_task") {
 
 TEST_CASE("a task group needs a task") {
   CHECK(thrown_by([] { asyncio::task_group([](auto&) {}); }) == "no running task: only a task can wait");
-}
-
-TEST_CASE("exception_group: split and handle") {
-  const auto make = [](auto e) { return std::make_exception_ptr(std::move(e)); };
-  const asyncio::exception_group inner("inner", {make(std::runtime_error("r")), make(std::logic_error("l"))});
-  const asyncio::exception_group all("all", {make(std::logic_error("m")), make(inner), make(7)});
-  CHECK(std::string(all.what()) == "all (3 sub-exceptions)");
-  const auto [matching, rest] = all.split<std::logic_error>();
-  CHECK(members(*matching) == "m, [l]");
-  CHECK(members(*rest) == "[r], something");
-  CHECK_FALSE(all.split<std::bad_alloc>().first);
-  journal log;
-  CHECK(group_of([&] { all.handle<std::logic_error>([&](const std::logic_error& e) { log(e.what()); }); }) ==
-        "[r], something");
-  CHECK(log.text() == "m, l");
-  inner.handle<std::exception>([&](const std::exception& e) { log(e.what()); });
-  CHECK(log.text() == "m, l, r, l");
 }
 
 TEST_CASE("TG10: cancel ends the group, from its body or a child, and throws nothing") {

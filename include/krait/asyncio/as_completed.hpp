@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <ranges>
+#include <string>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -129,18 +130,15 @@ class completions {
 template <std::ranges::input_range R>
 [[nodiscard]] auto as_completed(R&& each, std::optional<duration> delay = {}) {
   using reference = std::ranges::range_reference_t<R>;
-  constexpr bool given = detail::a_future<reference>;
-  using element_type = typename std::conditional_t<given, std::type_identity<std::remove_cvref_t<reference>>,
-                                                   detail::task_of<reference>>::type;
+  using element_type = decltype(ensure_future(std::declval<reference>()));
   std::vector<element_type> all;
   for (auto&& x : each) {
-    if constexpr (given) {
-      if (std::ranges::find(all, x) == all.end()) {
-        all.push_back(x);
+    if constexpr (detail::a_future<reference>) {
+      if (std::ranges::find(all, x) != all.end()) {
+        continue;
       }
-    } else {
-      all.push_back(create_task(std::forward<decltype(x)>(x)));
     }
+    all.push_back(ensure_future(std::forward<decltype(x)>(x)));
   }
   return completions<element_type>(std::move(all), delay);
 }
@@ -153,44 +151,50 @@ struct race_result {
   std::vector<std::exception_ptr> exceptions;  ///< of each that was started; null: it has not failed
 };
 
-/// Calls functions in tasks, each when the one before has failed, or after `delay`, until one returns; the others are
-/// cancelled then, and waited for. Throws cancelled_error, when all have ended; keyboard_interrupt and system_exit;
-/// runtime_error outside of a task. Python: asyncio.staggered.staggered_race().
+/// Calls functions in tasks, each when the one before has failed, or after `delay`, until one returns: then the others
+/// are cancelled, and waited for. Throws cancelled_error, with which all are cancelled, when they have ended;
+/// keyboard_interrupt and system_exit; runtime_error outside of a task. Python: asyncio.staggered.staggered_race().
 template <class T>
 race_result<T> staggered_race(const std::vector<std::function<T()>>& functions,
                               std::optional<duration> delay) {
   race_result<T> result;
   std::vector<task<void>> runners;
+  std::exception_ptr
+      raised;  // outside of them: to be thrown when all have ended, as they refer to this stack
   event changed;
   std::size_t running = 0;
+  const auto cancel_all = [&](const std::string& message) {
+    for (const task<void>& each : runners) {
+      if (!(each == current_task())) {
+        each.cancel(message);
+      }
+    }
+  };
   const auto start = [&](std::size_t i) {
-    result.exceptions.emplace_back();
     ++running;
-    runners.push_back(create_task([&, i] {
-      struct scope {
-        std::size_t& running;
-        event& changed;
-        ~scope() {
-          --running;
-          changed.set();
-        }
-      } end{running, changed};
+    // Also of one that is cancelled before it has begun.
+    std::shared_ptr<void> end(nullptr, [&](std::nullptr_t) {
+      --running;
+      changed.set();
+    });
+    runners.push_back(create_task([&, i, end = std::move(end)] {
+      result.exceptions.emplace_back();
       try {
+        std::optional<detail::element<T>> value;
         if constexpr (std::is_void_v<T>) {
           functions[i]();
-          if (!result.index) {
-            result.winner.emplace();
-            result.index = i;
-          }
+          value.emplace();
         } else {
-          T value = functions[i]();
-          if (!result.index) {
-            result.winner.emplace(std::forward<T>(value));
-            result.index = i;
-          }
+          value.emplace(functions[i]());
+        }
+        if (!result.index) {
+          result.winner = std::move(value);
+          result.index = i;
+          cancel_all({});
         }
       } catch (...) {
         result.exceptions[i] = std::current_exception();
+        changed.set();
         if (detail::leaves_loop(result.exceptions[i])) {
           throw;
         }
@@ -200,42 +204,41 @@ race_result<T> staggered_race(const std::vector<std::function<T()>>& functions,
   const auto wait_until = [&](auto condition) {
     while (!condition()) {
       changed.clear();
-      changed.wait();
-    }
-  };
-  const auto end_all = [&] {
-    for (const task<void>& each : runners) {
-      each.cancel();
-    }
-    std::exception_ptr again;  // cancelled meanwhile: but they refer to this stack
-    while (running > 0) {
       try {
-        wait_until([&] { return running == 0; });
-      } catch (const cancelled_error&) {
-        again = std::current_exception();
+        changed.wait();
+      } catch (const cancelled_error& error) {
+        raised = std::current_exception();
+        cancel_all(error.message());
       }
-    }
-    if (again != nullptr) {
-      std::rethrow_exception(again);
     }
   };
   try {
-    for (std::size_t i = 0; i < functions.size() && !result.index; ++i) {
+    for (std::size_t i = 0; i < functions.size() && !result.index && raised == nullptr; ++i) {
       start(i);
-      const auto next_is_due = [&] { return result.index.has_value() || result.exceptions[i] != nullptr; };
+      bool due = false;
+      std::optional<handle> alarm;
       if (delay && i + 1 < functions.size()) {
-        move_on_after(*delay, [&] { wait_until(next_is_due); });
-      } else {
-        wait_until(next_is_due);
+        alarm = get_running_loop().call_later(*delay, [&] {
+          due = true;
+          changed.set();
+        });
+      }
+      wait_until([&] {
+        return due || result.index || raised != nullptr ||
+               (result.exceptions.size() > i && result.exceptions[i] != nullptr);
+      });
+      if (alarm) {
+        alarm->cancel();
       }
     }
-    wait_until([&] { return result.index.has_value() || running == 0; });
   } catch (...) {
-    const std::exception_ptr why = std::current_exception();
-    end_all();
-    std::rethrow_exception(why);
+    raised = std::current_exception();
+    cancel_all({});
   }
-  end_all();
+  wait_until([&] { return running == 0; });
+  if (raised != nullptr) {
+    std::rethrow_exception(raised);
+  }
   return result;
 }
 

@@ -112,6 +112,13 @@ inline void sleep(duration delay) {
   detail::sleep_until(detail::loop_state::now() + delay / std::chrono::nanoseconds(1));
 }
 
+/// The same, and returns `value`. Python: `await asyncio.sleep(delay, value)`.
+template <class T>
+std::decay_t<T> sleep(duration delay, T&& value) {
+  sleep(delay);
+  return std::forward<T>(value);
+}
+
 /// Waits until then, or a turn if that has been.
 inline void sleep_until(time_point when) {
   sleep(when - clock::now());

@@ -36,6 +36,8 @@ struct context_state {
 /// Null: nothing has been set.
 using context_pointer = std::shared_ptr<context_state>;
 
+struct access;
+
 /// Of the task, callback or thread that runs.
 context_pointer& context_here() noexcept;
 
@@ -77,6 +79,7 @@ class context {
 
  private:
   friend context copy_context();
+  friend detail::access;
   explicit context(detail::context_pointer of) noexcept : state_(std::move(of)) {}
 
   detail::context_pointer state_;

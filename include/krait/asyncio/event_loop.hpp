@@ -4,12 +4,21 @@
 // The loop, on an io_context of Boost.Asio: its own, or the application's.
 
 #include <chrono>
+#include <concepts>
 #include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "krait/asyncio/await.hpp"
+#include "krait/asyncio/detail/site.hpp"
 
 namespace krait::asyncio {
+
+class thread_pool;
 
 /// How a loop is made.
 struct run_options {
@@ -17,12 +26,12 @@ struct run_options {
   unsigned turns_per_poll = 1;
   /// The application's, which must outlive the loop, and be run by one thread. Null: the loop has its own.
   boost::asio::io_context* context = nullptr;
-  /// Debug mode, which is slower; also by KRAIT_DEBUG=1 in the environment. Reported is what takes a callback or a step
+  /// Debug mode, which is slower; none: if KRAIT_DEBUG=1 is in the environment. Reported is what takes a callback or a step
   /// of a task longer than slow_callback_duration. What must be called by the loop's thread says so. And a loop that
   /// runs ends with a runtime_error, instead of waiting for ever, when there are tasks and nothing could wake one: no
   /// timer, operation, signal handler or thread of run_in_executor(). (Who will call call_soon_threadsafe() later is to
   /// hold a work guard of the io_context.)
-  bool debug = false;
+  std::optional<bool> debug = {};
 };
 
 inline namespace KRAIT_BACKEND {
@@ -36,6 +45,12 @@ class handle {
   void cancel() const noexcept;
   bool cancelled() const noexcept;
 
+  /// When it is due; none: it is call_soon()'s. Python: `handle.when()`.
+  std::optional<time_point> when() const noexcept;
+
+  /// "<handle object at 0x... cancelled when=12.345 created at FILE:LINE>". Python: repr(handle).
+  std::string repr() const;
+
  private:
   friend event_loop;
   struct scheduled;
@@ -43,6 +58,45 @@ class handle {
 
   std::shared_ptr<scheduled> scheduled_;
 };
+
+/// The same of call_soon_threadsafe(): any thread may use it. While the callback runs, other threads wait for its end
+/// in all of this, so once cancel() has returned it does not run. It may cancel itself, which has no effect then.
+class threadsafe_handle {
+ public:
+  void cancel() const;
+  bool cancelled() const;
+  /// As handle::repr().
+  std::string repr() const;
+
+ private:
+  friend event_loop;
+  struct scheduled;
+  explicit threadsafe_handle(std::shared_ptr<scheduled> of) noexcept : scheduled_(std::move(of)) {}
+
+  std::shared_ptr<scheduled> scheduled_;
+};
+
+}  // namespace KRAIT_BACKEND
+
+namespace detail {
+inline namespace KRAIT_BACKEND {
+
+/// Can it be waited for, and not be called? A future, a coroutine, an operation of an asynchronous generator.
+template <class T>
+concept awaited =
+    !std::invocable<std::decay_t<T>&> && requires(std::decay_t<T>& of) { await(std::move(of)); };
+
+template <awaited T>
+auto waiting_for(T&& of) {
+  return [of = std::decay_t<T>(std::forward<T>(of))]() mutable -> decltype(auto) {
+    return await(std::move(of));
+  };
+}
+
+}  // namespace KRAIT_BACKEND
+}  // namespace detail
+
+inline namespace KRAIT_BACKEND {
 
 /// Runs tasks and callbacks by turns, on one thread at a time. Python: asyncio.AbstractEventLoop.
 class event_loop {
@@ -63,12 +117,22 @@ class event_loop {
   /// task or callback they come.
   template <class F>
     requires std::invocable<std::decay_t<F>&>
-  auto run_until_complete(F&& function) {
-    return complete(detail::create_task_on(*state_, std::forward<F>(function), {}));
+  auto run_until_complete(F&& function, detail::site created = detail::site::here()) {
+    return complete(detail::create_task_on(*state_, std::forward<F>(function), {}, created));
   }
+  /// Throws, too, value_error if the future is another loop's.
   template <class T>
   T run_until_complete(const future<T>& of) {
+    if (detail::access::state_of(of).loop != state_) {
+      throw value_error("The future belongs to a different loop than the one that is to complete it");
+    }
     return complete(of);
+  }
+  /// Of a coroutine, or an operation of an asynchronous generator: as a function that awaits it.
+  template <detail::awaited T>
+    requires(!std::derived_from<std::decay_t<T>, any_future>)
+  auto run_until_complete(T&& of) {
+    return run_until_complete(detail::waiting_for(std::forward<T>(of)));
   }
 
   /// Runs until stop(). Throws as run_until_complete().
@@ -86,22 +150,35 @@ class event_loop {
 
   /// As asyncio::create_task(), whether this loop runs or not.
   template <class F>
-  [[nodiscard]] auto create_task(F&& function, task_options options = {}) {
-    return detail::create_task_on(*state_, std::forward<F>(function), std::move(options));
+  [[nodiscard]] auto create_task(F&& function, task_options options = {},
+                                 detail::site created = detail::site::here()) {
+    return detail::create_task_on(*state_, std::forward<F>(function), std::move(options), created);
   }
   template <class T>
-  future<T> create_future() {
-    return detail::access::make<future<T>>(*new detail::set_future<T>(*state_));
+  future<T> create_future(detail::site created = detail::site::here()) {
+    return detail::make_future<T>(*state_, created);
   }
+
+  /// Are tasks eager whose maker does not say? Not at first. Python: `loop.set_task_factory(asyncio.eager_task_factory)`.
+  bool get_eager_tasks() const noexcept { return state_->eager; }
+  void set_eager_tasks(bool on) noexcept { state_->eager = on; }
 
   /// Calls `function` in the next turn, in the order in which they were given. An exception goes to the exception
   /// handler. Throws runtime_error if the loop is closed. Python: `loop.call_soon(f)`.
-  handle call_soon(std::function<void()> function);
-  handle call_later(duration delay, std::function<void()> function);
-  handle call_at(time_point when, std::function<void()> function);
+  handle call_soon(std::function<void()> function, detail::site created = detail::site::here());
+  handle call_later(duration delay, std::function<void()> function,
+                    detail::site created = detail::site::here());
+  handle call_at(time_point when, std::function<void()> function,
+                 detail::site created = detail::site::here());
 
   /// The same, from any thread, or a task's or callback's; wakes the loop.
-  void call_soon_threadsafe(std::function<void()> function);
+  threadsafe_handle call_soon_threadsafe(std::function<void()> function,
+                                         detail::site created = detail::site::here());
+
+  /// Whose threads run_in_executor(function) and to_thread() have call functions, from now on; the one before is shut
+  /// down, without waiting, as this one is when the loop closes. Throws runtime_error if the loop is closed. Python:
+  /// `loop.set_default_executor(pool)`.
+  void set_default_executor(std::shared_ptr<thread_pool> pool);
 
   /// For what is built on loops.
   detail::loop_state& state() noexcept { return *state_; }
@@ -113,7 +190,7 @@ class event_loop {
     state_->handler = std::move(handler);
   }
   void call_exception_handler(const error_report& report) noexcept {
-    state_->report(report.message, report.exception);
+    state_->report(report.message, report.exception, report.source);
   }
 
   /// See run_options::debug. Before it runs, or in a callback.
@@ -166,6 +243,14 @@ class event_loop {
 
 /// The loop that runs on this thread. Throws runtime_error if none does. Python: `asyncio.get_running_loop()`.
 event_loop& get_running_loop();
+
+/// The task of a loop that runs; none if it runs none. Only the loop's thread may call it. Python:
+/// `asyncio.current_task(loop)`.
+any_task current_task(event_loop& on);
+
+/// A loop's tasks that have not ended. Only the loop's thread may call it, whether it runs or not; to another the loop
+/// tells it by run_threadsafe(). Python: `asyncio.all_tasks(loop)`.
+std::vector<any_task> all_tasks(event_loop& of);
 
 }  // namespace KRAIT_BACKEND
 }  // namespace krait::asyncio

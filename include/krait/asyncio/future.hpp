@@ -97,6 +97,8 @@ struct done_callback : callback {
 
 [[noreturn]] void throw_no_value(future_state& of);
 [[noreturn]] void throw_already_done();
+/// Itself, or the runtime_error that a stop_iteration becomes.
+std::exception_ptr without_stop(std::exception_ptr exception) noexcept;
 loop_state& running_loop_state();
 
 /// Which callback: see any_future::remove_done_callback().
@@ -109,6 +111,8 @@ struct access;
 }  // namespace detail
 
 inline namespace KRAIT_BACKEND {
+
+class event_loop;
 
 using callback_id = std::uint64_t;
 
@@ -138,6 +142,13 @@ class any_future {
   /// Has it a value, or an exception, or was it cancelled?
   bool done() const noexcept { return state_->done(); }
   bool cancelled() const noexcept { return state_->status == detail::status::cancelled; }
+
+  /// Whose it is. Throws runtime_error if there is no such loop any more. Python: `future.get_loop()`.
+  event_loop& get_loop() const;
+
+  /// "<future object at 0x... [pending, waiters:1]>", "<task object NAME at 0x... [cancelling]>", cancelled, finished, or
+  /// "finished, exception: ..."; in debug mode with where it was created. Python: repr(future).
+  std::string repr() const;
 
   /// False if it is done. Else it is cancelled, or a task asked to end: cancelled_error is raised where it waits.
   /// Python: `future.cancel(msg)`.
@@ -205,17 +216,13 @@ class [[nodiscard]] future : public any_future {
   }
 
   /// Throws invalid_state_error if it is done, type_error if `exception` is null. A stop_iteration becomes a
-  /// runtime_error.
+  /// runtime_error, of which it is the cause (std::nested_exception).
   void set_exception(std::exception_ptr exception) const {
     auto& self = settable();
     if (exception == nullptr) {
       throw type_error("no exception to set");
     }
-    if (krait::detail::holds<stop_iteration<>>(exception)) {
-      exception = std::make_exception_ptr(
-          runtime_error("StopIteration interacts badly with generators and cannot be raised into a Future"));
-    }
-    self.fail(std::move(exception));
+    self.fail(detail::without_stop(std::move(exception)));
   }
 
   template <class Y, class S>
@@ -251,7 +258,20 @@ struct access {
   }
   template <class Task>
   static auto as_any_task(const Task& of) noexcept;
+  static context context_of(context_pointer& of) {
+    if (of == nullptr) {
+      of = std::make_shared<context_state>();
+    }
+    return context(of);
+  }
 };
+
+template <class T>
+future<T> make_future(loop_state& of, const site& created) {
+  auto made = access::make<future<T>>(*new set_future<T>(of));
+  note_creation(access::state_of(made), created);
+  return made;
+}
 
 }  // namespace KRAIT_BACKEND
 }  // namespace detail
@@ -261,8 +281,8 @@ inline namespace KRAIT_BACKEND {
 /// A future of the running loop, to be set by whoever has its handle. Throws runtime_error if no loop runs. Python:
 /// `asyncio.get_running_loop().create_future()`.
 template <class T>
-future<T> create_future() {
-  return detail::access::make<future<T>>(*new detail::set_future<T>(detail::running_loop_state()));
+future<T> create_future(detail::site created = detail::site::here()) {
+  return detail::make_future<T>(detail::running_loop_state(), created);
 }
 
 }  // namespace KRAIT_BACKEND

@@ -17,6 +17,7 @@
 #include <variant>
 #include <vector>
 
+#include "krait/asyncio/event_loop.hpp"
 #include "krait/asyncio/timeout.hpp"
 
 namespace krait::asyncio {
@@ -40,23 +41,55 @@ inline constexpr bool is_future<task<T>> = true;
 template <class X>
 concept a_future = is_future<std::remove_cvref_t<X>>;
 
-/// A future as it is; a callable in a task of its own. Python: asyncio.ensure_future().
+/// Can it be made a future, or is it one?
 template <class X>
-auto ensure_future(X&& x) {
-  if constexpr (a_future<X>) {
-    return future<typename std::remove_cvref_t<X>::value_type>(std::forward<X>(x));
+concept ensurable = a_future<X> || awaited<X> || std::invocable<std::decay_t<X>&>;
+
+}  // namespace KRAIT_BACKEND
+}  // namespace detail
+
+inline namespace KRAIT_BACKEND {
+
+/// A future, or task, as it is; a callable in a task of its own, and so a coroutine, or an operation of an asynchronous
+/// generator. Throws runtime_error if a task is to be made and no loop runs. Python: `asyncio.ensure_future(x)`.
+template <detail::ensurable X>
+[[nodiscard]] auto ensure_future(X&& x) {
+  if constexpr (detail::a_future<X>) {
+    return std::decay_t<X>(std::forward<X>(x));
+  } else if constexpr (detail::awaited<X>) {
+    return create_task(detail::waiting_for(std::forward<X>(x)));
   } else {
-    auto made = create_task(std::forward<X>(x));
-    return future<typename decltype(made)::value_type>(std::move(made));
+    return create_task(std::forward<X>(x));
   }
 }
-/// The task that a callable becomes.
+/// The same, of this loop. Throws value_error if the future is another's. Python: `asyncio.ensure_future(x, loop=of)`.
+template <detail::ensurable X>
+[[nodiscard]] auto ensure_future(X&& x, event_loop& of) {
+  if constexpr (detail::a_future<X>) {
+    if (&x.get_loop() != &of) {
+      throw value_error("The future belongs to a different loop than the one specified as the loop argument");
+    }
+    return std::decay_t<X>(std::forward<X>(x));
+  } else if constexpr (detail::awaited<X>) {
+    return of.create_task(detail::waiting_for(std::forward<X>(x)));
+  } else {
+    return of.create_task(std::forward<X>(x));
+  }
+}
+
+}  // namespace KRAIT_BACKEND
+
+namespace detail {
+inline namespace KRAIT_BACKEND {
+
+/// Of a future, or of the task that a callable becomes: that, as a future.
 template <class X>
-struct task_of {
-  using type = decltype(create_task(std::declval<X>()));
-};
+auto future_of(X&& x) {
+  auto ensured = ensure_future(std::forward<X>(x));
+  return future<typename decltype(ensured)::value_type>(std::move(ensured));
+}
 template <class X>
-using awaited_type = typename decltype(ensure_future(std::declval<X>()))::value_type;
+using awaited_type = typename decltype(future_of(std::declval<X>()))::value_type;
 
 /// As an element of a tuple or vector.
 template <class T>
@@ -156,7 +189,7 @@ struct shielding : done_callback {
 
   void copy() {
     if (outer.done()) {
-      if (!inner.cancelled()) {
+      if (!inner.cancelled() && !std::exchange(access::state_of(inner).shield_told, true)) {
         if (const std::exception_ptr failure = inner.exception()) {
           loop.report("exception in shielded future", failure);
         }
@@ -209,9 +242,9 @@ class outcome {
 ///
 /// Throws runtime_error if a task is to be made and no loop runs, value_error if they are of different loops.
 template <class... X>
-  requires((detail::a_future<X> || std::invocable<std::decay_t<X>&>) && ...)
+  requires(detail::ensurable<X> && ...)
 [[nodiscard]] auto gather(X&&... each) {
-  auto all = std::tuple{detail::ensure_future(std::forward<X>(each))...};
+  auto all = std::tuple{detail::future_of(std::forward<X>(each))...};
   std::vector<any_future> futures = std::apply([](auto&... f) { return std::vector<any_future>{f...}; }, all);
   return detail::gather_all(std::move(futures), false, [all = std::move(all)] {
     return std::apply(
@@ -225,9 +258,9 @@ template <class... X>
 /// The same, but it waits for all and does not fail: a std::tuple of outcome<T>. Python: `asyncio.gather(a, b,
 /// return_exceptions=True)`.
 template <class... X>
-  requires((detail::a_future<X> || std::invocable<std::decay_t<X>&>) && ...)
+  requires(detail::ensurable<X> && ...)
 [[nodiscard]] auto gather(return_exceptions_t, X&&... each) {
-  auto all = std::tuple{detail::ensure_future(std::forward<X>(each))...};
+  auto all = std::tuple{detail::future_of(std::forward<X>(each))...};
   std::vector<any_future> futures = std::apply([](auto&... f) { return std::vector<any_future>{f...}; }, all);
   return detail::gather_all(std::move(futures), true, [all = std::move(all)] {
     return std::apply([](auto&... f) { return std::tuple{outcome(f)...}; }, all);
@@ -240,7 +273,7 @@ template <std::ranges::input_range R>
   using value = detail::awaited_type<std::ranges::range_reference_t<R>>;
   std::vector<future<value>> all;
   for (auto&& x : each) {
-    all.push_back(detail::ensure_future(std::forward<decltype(x)>(x)));
+    all.push_back(detail::future_of(std::forward<decltype(x)>(x)));
   }
   std::vector<any_future> futures(all.begin(), all.end());
   return detail::gather_all(std::move(futures), false, [all = std::move(all)] {
@@ -282,10 +315,9 @@ auto wait(R&& futures, std::optional<duration> delay = {}, return_when when = re
 
 /// A future that is done as `x` is, a future or a callable in a task; but when it is cancelled, `x` goes on. Hold `x`, to
 /// wait for it after all. If that fails later, the loop's exception handler is told. Python: `asyncio.shield(x)`.
-template <class X>
-  requires(detail::a_future<X> || std::invocable<std::decay_t<X>&>)
+template <detail::ensurable X>
 [[nodiscard]] auto shield(X&& x) {
-  auto inner = detail::ensure_future(std::forward<X>(x));
+  auto inner = detail::future_of(std::forward<X>(x));
   using value = typename decltype(inner)::value_type;
   detail::future_state& hidden = detail::access::state_of(inner);
   if (inner.done()) {

@@ -4,9 +4,13 @@
 // What tasks of one loop wait for each other with. None of these may be used by two threads. A waiter stays in its list
 // until it runs, woken or not, so nobody overtakes it; and if it is cancelled when it has been woken already, it hands on
 // what it was woken for.
+//
+// Each belongs to the loop whose task is the first to wait: where one of another loop would, that is a runtime_error.
 
 #include <cstddef>
+#include <exception>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "krait/asyncio/await.hpp"
@@ -41,6 +45,9 @@ class mutex {
   void release();
   bool locked() const noexcept { return locked_; }
 
+  /// "<mutex object at 0x... [locked, waiters:1]>". Python: repr(lock).
+  std::string repr() const;
+
   void lock() { acquire(); }
   bool try_lock() noexcept { return try_acquire(); }
   void unlock() { release(); }
@@ -49,7 +56,7 @@ class mutex {
   void wake_first() noexcept;
 
   bool locked_ = false;
-  detail::wait_list waiters_;
+  detail::bound_list waiters_;
 };
 using lock = mutex;
 
@@ -67,9 +74,12 @@ class event {
   /// Waits until it is set. Throws cancelled_error.
   void wait();
 
+  /// "<event object at 0x... [unset, waiters:1]>". Python: repr(event).
+  std::string repr() const;
+
  private:
   bool set_ = false;
-  detail::wait_list waiters_;
+  detail::bound_list waiters_;
 };
 
 /// A number of permits. Fair. Python: asyncio.Semaphore.
@@ -87,6 +97,9 @@ class semaphore {
   /// Would acquire() wait?
   bool locked() const noexcept { return value_ == 0 || waiters_.any_live(); }
 
+  /// "<semaphore object at 0x... [unlocked, value:1]>", "<... [locked, waiters:1]>". Python: repr(semaphore).
+  std::string repr() const;
+
   void lock() { acquire(); }
   bool try_lock() noexcept { return try_acquire(); }
   void unlock() noexcept { release(); }
@@ -97,7 +110,7 @@ class semaphore {
  private:
   bool wake_next() noexcept;
 
-  detail::wait_list waiters_;
+  detail::bound_list waiters_;
 };
 
 /// One that never has more permits than in the beginning. Python: asyncio.BoundedSemaphore.
@@ -131,9 +144,13 @@ class condition {
   /// Unlocks, waits until it is notified, and locks again, whatever happens meanwhile. May wake for nothing. Throws
   /// cancelled_error; runtime_error if it is not locked.
   void wait();
+  /// Waits until `predicate()` is true, and returns what that is then; if it is at once, nothing needs to be locked.
   template <class Predicate>
-  void wait_for(Predicate predicate) {
-    while (!predicate()) {
+  auto wait_for(Predicate predicate) {
+    for (;;) {
+      if (auto is = predicate()) {
+        return is;
+      }
       wait();
     }
   }
@@ -142,19 +159,22 @@ class condition {
   void notify(std::size_t count = 1);
   void notify_all() { notify(static_cast<std::size_t>(-1)); }
 
+  /// "<condition object at 0x... [locked, waiters:1]>". Python: repr(condition).
+  std::string repr() const;
+
  private:
   void wake(std::size_t count) noexcept;
 
   std::optional<mutex> own_;
   mutex* mutex_;
-  detail::wait_list waiters_;
+  detail::bound_list waiters_;
 };
 
 /// Where so many wait for each other. Python: asyncio.Barrier.
 class barrier {
  public:
-  /// Throws value_error if there are none.
-  explicit barrier(std::size_t parties);
+  /// Throws value_error if it is less than one.
+  explicit barrier(std::ptrdiff_t parties);
   barrier(const barrier&) = delete;
   barrier& operator=(const barrier&) = delete;
 
@@ -165,6 +185,14 @@ class barrier {
   void reset();
   /// Breaks it until it is reset.
   void abort();
+
+  /// For krait::with: each party's index. Python: `async with barrier as index`.
+  std::size_t enter() { return wait(); }
+  void exit(const std::exception_ptr&) const noexcept {}
+
+  /// "<barrier object at 0x... [filling, waiters:1/3]>", or draining, or resetting; "<... [broken]>". Python:
+  /// repr(barrier).
+  std::string repr() const;
 
   std::size_t parties() const noexcept { return parties_; }
   std::size_t n_waiting() const noexcept { return stage_ == stage::filling ? count_ : 0; }

@@ -9,6 +9,7 @@
 #include <functional>
 #include <optional>
 #include <stdexcept>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -58,7 +59,7 @@ class queue_base {
 
   /// Waits in a list; if it is cancelled and `possible()` has become true, the next one is woken instead.
   template <class Possible>
-  void wait_in(wait_list& list, Possible possible) {
+  void wait_in(bound_list& list, Possible possible) {
     parked self(this_task());
     list.push_back(self);
     try {
@@ -78,17 +79,19 @@ class queue_base {
   void has_put() noexcept;
   void has_taken() noexcept { wake_next(putters_); }
   void drained(std::size_t count) noexcept;
+  std::string repr_of(const char* kind, std::size_t size) const;
 
   std::size_t maxsize_;
   std::size_t unfinished_ = 0;
   bool shut_down_ = false;
   event finished_;
-  wait_list getters_;
-  wait_list putters_;
+  bound_list getters_;
+  bound_list putters_;
 };
 
 template <class T>
 struct first_in_first_out {
+  static constexpr const char* kind = "queue";
   std::deque<T> items;
   void push(T&& item) { items.push_back(std::move(item)); }
   T pop() {
@@ -99,6 +102,7 @@ struct first_in_first_out {
 };
 template <class T>
 struct last_in_first_out {
+  static constexpr const char* kind = "lifo_queue";
   std::vector<T> items;
   void push(T&& item) { items.push_back(std::move(item)); }
   T pop() {
@@ -109,6 +113,7 @@ struct last_in_first_out {
 };
 template <class T, class Less>
 struct least_first {
+  static constexpr const char* kind = "priority_queue";
   std::vector<T> items;
   [[no_unique_address]] Less less;
   auto greater() const {
@@ -180,6 +185,10 @@ class basic_queue : public queue_base {
     has_taken();
     return item;
   }
+  /// "<queue object at 0x... maxsize=2 size=1 getters[1] putters[1] tasks=1 shutdown>", without what there is none of.
+  /// Python: repr(q).
+  std::string repr() const { return repr_of(Order::kind, qsize()); }
+
   /// None if there is nothing.
   std::optional<T> try_get() { return empty() ? std::nullopt : std::optional<T>(get_nowait()); }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -37,10 +38,15 @@ class interruptible_scope {
 
 inline namespace KRAIT_BACKEND {
 
+/// Makes a loop: one that is prepared, or whose lifetime is somebody else's concern.
+using loop_factory = std::function<std::unique_ptr<event_loop>(const run_options&)>;
+
 /// A loop, and a context, that run several functions, one after the other. Python: asyncio.Runner.
 class runner {
  public:
-  explicit runner(run_options options = {}) : options_(options) {}
+  /// `make`: who makes the loop; empty: it is one with these options.
+  explicit runner(run_options options = {}, loop_factory make = {})
+      : options_(options), make_(std::move(make)) {}
   runner(const runner&) = delete;
   runner& operator=(const runner&) = delete;
   /// As close(); but what leaves a task then is reported.
@@ -49,6 +55,7 @@ class runner {
   /// As event_loop::run_until_complete(), in a task of this name. Throws runtime_error, too, if it is closed, or a loop
   /// runs on this thread; keyboard_interrupt if Ctrl-C has ended it: see docs/asyncio.md.
   template <class F>
+    requires std::invocable<std::decay_t<F>&>
   auto run(F&& main, std::optional<context> variables = {}) {
     if (detail::loop_state::running_here() != nullptr) {
       throw runtime_error("Runner.run() cannot be called from a running event loop");
@@ -68,6 +75,12 @@ class runner {
     }
   }
 
+  /// The same of what can be awaited: a future of the loop, a coroutine, an operation of an asynchronous generator.
+  template <detail::awaited T>
+  auto run(T&& of, std::optional<context> variables = {}) {
+    return run(detail::waiting_for(std::forward<T>(of)), std::move(variables));
+  }
+
   /// Made when it is first asked for. Throws runtime_error if this is closed.
   event_loop& get_loop();
 
@@ -77,20 +90,22 @@ class runner {
 
  private:
   run_options options_;
-  std::optional<event_loop> loop_;
+  loop_factory make_;
+  std::unique_ptr<event_loop> loop_;
   std::optional<context> context_;
   bool closed_ = false;
 };
 
-/// Runs `main()` in a task of a new loop and returns what it returns. In the end, all other tasks are cancelled and
+/// Runs `main()`, or what can be awaited, in a task of a new loop and returns what comes of it. In the end, all other tasks are cancelled and
 /// waited for. Throws what leaves main; keyboard_interrupt; runtime_error if a loop runs on this thread. Python:
 /// `asyncio.run(main())`.
 template <class F>
-auto run(F&& main, run_options options = {}) {
+  requires(std::invocable<std::decay_t<F>&> || detail::awaited<F>)
+auto run(F&& main, run_options options = {}, loop_factory make = {}) {
   if (detail::loop_state::running_here() != nullptr) {
     throw runtime_error("asyncio.run() cannot be called from a running event loop");
   }
-  runner once(options);
+  runner once(options, std::move(make));
   return once.run(std::forward<F>(main));
 }
 

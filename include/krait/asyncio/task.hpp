@@ -4,6 +4,7 @@
 // Tasks: functions that run by turns on one thread, each on a stack of its own. Any function that a task calls, at any
 // depth, through any generator, may wait.
 
+#include <concepts>
 #include <optional>
 #include <string>
 #include <type_traits>
@@ -19,7 +20,8 @@ inline namespace KRAIT_BACKEND {
 /// How a task is made.
 struct task_options {
   std::string name = {};  ///< empty: "Task-1", "Task-2", ...
-  bool eager = false;     ///< run it to where it first waits, before create_task() returns
+  std::optional<bool> eager =
+      {};  ///< run it to where it first waits, before create_task() returns; none: as the loop has it
   std::optional<asyncio::context> context =
       {};  ///< to run in this very one; none: in a copy of the present one
 };
@@ -28,6 +30,9 @@ struct task_options {
 
 namespace detail {
 inline namespace KRAIT_BACKEND {
+
+/// What a stop_iteration becomes that leaves a task's function, in its handler: a runtime_error, of which it is the cause.
+std::exception_ptr stop_raised_by_task() noexcept;
 
 /// What a task has of itself: the callable, and its result.
 template <class T, class F>
@@ -72,6 +77,9 @@ struct task_with_body final : task_state {
     } catch (const cancelled_error&) {
       self.exception = std::current_exception();
       how = status::cancelled;
+    } catch (const stop_iteration<>&) {
+      self.exception = stop_raised_by_task();
+      how = status::failed;
     } catch (...) {
       self.exception = std::current_exception();
       how = status::failed;
@@ -88,7 +96,7 @@ struct task_with_body final : task_state {
 };
 
 /// A task has been made: the loop has it from now on.
-void launch(task_state& made, bool eager);
+void launch(task_state& made, bool eager, const site& created);
 
 }  // namespace KRAIT_BACKEND
 }  // namespace detail
@@ -109,6 +117,9 @@ class task_handle : public Future {
 
   const std::string& name() const noexcept { return state().name; }
   void set_name(std::string name) const { state().name = std::move(name); }
+
+  /// Its context variables: the very context that it runs in. Throws std::bad_alloc. Python: `task.get_context()`.
+  context get_context() const { return detail::access::context_of(state().context); }
 
  protected:
   friend detail::access;
@@ -137,7 +148,7 @@ auto access::as_any_task(const Task& of) noexcept {
 }
 
 template <class F>
-auto create_task_on(loop_state& loop, F&& function, task_options options) {
+auto create_task_on(loop_state& loop, F&& function, task_options options, const site& created) {
   using body = std::decay_t<F>;
   using result = std::invoke_result_t<body&>;
   loop.check_open();
@@ -145,7 +156,7 @@ auto create_task_on(loop_state& loop, F&& function, task_options options) {
       new task_with_body<result, body>(loop, std::forward<F>(function), std::move(options.name),
                                        options.context ? options.context->state() : copy_of(context_here()));
   auto handle = access::make<task<result>>(*made);
-  launch(*made, options.eager);
+  launch(*made, options.eager.value_or(loop.eager), created);
   return handle;
 }
 
@@ -160,8 +171,11 @@ inline namespace KRAIT_BACKEND {
 /// Throws runtime_error if no loop runs, std::bad_alloc, and what moving the function throws; the function is not
 /// called then. Python: `asyncio.create_task(f())`.
 template <class F>
-[[nodiscard]] auto create_task(F&& function, task_options options = {}) {
-  return detail::create_task_on(detail::running_loop_state(), std::forward<F>(function), std::move(options));
+  requires std::invocable<std::decay_t<F>&>
+[[nodiscard]] auto create_task(F&& function, task_options options = {},
+                               detail::site created = detail::site::here()) {
+  return detail::create_task_on(detail::running_loop_state(), std::forward<F>(function), std::move(options),
+                                created);
 }
 
 /// The task that runs; none in a callback. Throws runtime_error if no loop runs. Python: `asyncio.current_task()`.

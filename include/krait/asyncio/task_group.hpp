@@ -25,10 +25,10 @@ class task_group_scope {
   /// Makes a task of the group. Any of its tasks may, while one of them has not ended. Throws as
   /// asyncio::create_task(); runtime_error if the group is shutting down. Python: `group.create_task(f())`.
   template <class F>
-  auto create_task(F&& function, task_options options = {}) {
+  auto create_task(F&& function, task_options options = {}, detail::site created = detail::site::here()) {
     check_open();
     auto place = std::make_unique<child>(*this);
-    auto made = asyncio::create_task(std::forward<F>(function), std::move(options));
+    auto made = asyncio::create_task(std::forward<F>(function), std::move(options), created);
     adopt(std::move(place), made);
     return made;
   }

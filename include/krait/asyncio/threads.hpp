@@ -311,6 +311,12 @@ template <class T>
   return shown;
 }
 
+/// Of a future it is that.
+template <class T>
+[[nodiscard]] future<T> wrap_future(future<T> of) {
+  return of;
+}
+
 #if defined(__cpp_lib_jthread)
 /// Cancels the task when a stop is requested, by whatever thread. Throws std::bad_alloc.
 void cancel_on_stop(const any_task& task, std::stop_token token);

@@ -6,11 +6,14 @@
 // A deadline cancels the task, and takes that back in the end. If the count of cancellations is then what it was, nobody
 // else has cancelled the task meanwhile, and the cancelled_error is this deadline's.
 
+#include <concepts>
+#include <exception>
 #include <optional>
+#include <string>
 #include <type_traits>
 #include <utility>
 
-#include "krait/asyncio/await.hpp"
+#include "krait/asyncio/event_loop.hpp"
 
 namespace krait::asyncio {
 namespace detail {
@@ -36,11 +39,15 @@ class timeout_scope {
   /// Sets another deadline. Throws runtime_error if this has expired.
   void reschedule(std::optional<time_point> when);
 
+  /// "<timeout [active] when=12.345>", or [expiring]. Python: repr(timeout).
+  std::string repr() const;
+
   /// Has the deadline passed, and so cancelled the task?
   bool expired() const noexcept { return expiring_; }
 
+  /// `ended`: where it is told that the deadline has ended the body; null: timeout_error is thrown.
   template <class Body>
-  static auto run(std::optional<time_point> when, Body& body, bool& swallowed) {
+  static auto run(std::optional<time_point> when, Body& body, bool* ended = nullptr) {
     timeout_scope self(when);
     const auto call = [&]() -> decltype(auto) {
       if constexpr (std::is_invocable_v<Body&, timeout_scope&>) {
@@ -63,10 +70,13 @@ class timeout_scope {
       if (!self.leave()) {
         throw;
       }
-      swallowed = true;
-      if constexpr (!std::is_void_v<result>) {
-        throw timeout_error();
+      if constexpr (std::is_void_v<result>) {
+        if (ended != nullptr) {
+          *ended = true;
+          return;
+        }
       }
+      std::throw_with_nested(timeout_error());
     } catch (...) {
       self.leave();
       throw;
@@ -95,7 +105,6 @@ class timeout_scope {
   /// The end of the body. Is a cancelled_error this deadline's?
   bool leave() noexcept {
     alarm_.disarm();
-    left_ = true;
     return expiring_ && task_.uncancel() <= recorded_;
   }
 
@@ -103,25 +112,17 @@ class timeout_scope {
   const int recorded_;
   std::optional<time_point> when_;
   bool expiring_ = false;
-  bool left_ = false;
   alarm alarm_;
 };
 
 /// Calls `body()`, or `body(timeout_scope&)`, and returns what it returns. When the deadline passes, the task is
-/// cancelled; if the body ends by that, however long it takes to clean up, timeout_error is thrown. None: no deadline.
+/// cancelled; if the body ends by that, however long it takes to clean up, timeout_error is thrown, of which the
+/// cancelled_error is the cause (std::nested_exception). None: no deadline.
 ///
 /// Throws what leaves the body; runtime_error outside of a task. Python: `async with asyncio.timeout_at(when)`.
 template <class Body>
 auto timeout_at(std::optional<time_point> when, Body&& body) {
-  bool swallowed = false;
-  if constexpr (std::is_void_v<decltype(timeout_scope::run(when, body, swallowed))>) {
-    timeout_scope::run(when, body, swallowed);
-    if (swallowed) {
-      throw timeout_error();
-    }
-  } else {
-    return timeout_scope::run(when, body, swallowed);
-  }
+  return timeout_scope::run(when, body);
 }
 
 /// The same, so long from now. Python: `async with asyncio.timeout(delay)`.
@@ -134,9 +135,9 @@ auto timeout(std::optional<duration> delay, Body&& body) {
 /// `with trio.move_on_after(delay)`.
 template <class Body>
 bool move_on_after(duration delay, Body&& body) {
-  bool swallowed = false;
-  timeout_scope::run(clock::now() + delay, body, swallowed);
-  return !swallowed;
+  bool ended = false;
+  timeout_scope::run(clock::now() + delay, body, &ended);
+  return !ended;
 }
 
 /// Waits for a future as await() does, but for so long: then it is cancelled and waited for, however long that takes; and
@@ -151,8 +152,10 @@ T wait_for(const future<T>& of, std::optional<duration> delay) {
   if (*delay <= duration::zero()) {
     if (!of.done()) {
       detail::cancel_and_wait(of);
-      if (of.cancelled()) {
-        throw timeout_error();
+      try {
+        static_cast<void>(of.exception());
+      } catch (const cancelled_error&) {
+        std::throw_with_nested(timeout_error());
       }
     }
     return of.result();
@@ -160,11 +163,17 @@ T wait_for(const future<T>& of, std::optional<duration> delay) {
   return timeout(delay, [&]() -> T { return await(of); });
 }
 
-/// The same of what a function does, in a task of its own.
+/// The same of what a function does, in a task of its own; or of a coroutine, or an operation of an asynchronous
+/// generator.
 template <class F>
   requires std::invocable<std::decay_t<F>&>
 auto wait_for(F&& function, std::optional<duration> delay) {
   return wait_for(create_task(std::forward<F>(function)), delay);
+}
+template <detail::awaited T>
+  requires(!std::derived_from<std::decay_t<T>, any_future>)
+auto wait_for(T&& of, std::optional<duration> delay) {
+  return wait_for(detail::waiting_for(std::forward<T>(of)), delay);
 }
 
 }  // namespace KRAIT_BACKEND

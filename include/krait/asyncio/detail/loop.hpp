@@ -23,12 +23,14 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <unordered_map>
 #include <vector>
 
 #include "krait/asyncgen_hooks.hpp"
 #include "krait/asyncio/context.hpp"
 #include "krait/asyncio/detail/reactor.hpp"
 #include "krait/asyncio/detail/ready_queue.hpp"
+#include "krait/asyncio/detail/site.hpp"
 #include "krait/asyncio/detail/timers.hpp"
 #include "krait/asyncio/detail/waiter.hpp"
 #include "krait/asyncio/errors.hpp"
@@ -42,6 +44,8 @@ namespace krait::asyncio {
 struct error_report {
   std::string message;
   std::exception_ptr exception;  ///< may be null
+  std::string source =
+      {};  ///< what it is about, as that prints: a handle, an asynchronous generator; may be empty
 };
 
 namespace detail {
@@ -63,7 +67,8 @@ struct future_state {
   std::uint32_t references = 1;
   detail::status status = status::pending;
   bool is_task = false;
-  bool retrieved = false;  ///< its exception, if it has one, need not be reported
+  bool retrieved = false;    ///< its exception, if it has one, need not be reported
+  bool shield_told = false;  ///< its exception has been reported by a shield
   void* value = nullptr;
   wait_list waiters;
   std::exception_ptr exception;
@@ -89,6 +94,11 @@ struct future_state {
   }
 };
 
+/// In debug mode, notes where it was made. Throws std::bad_alloc.
+void note_creation(const future_state& of, const site& where);
+/// See any_future::repr().
+std::string repr(const future_state& of);
+
 /// As of a future that is nobody's task.
 bool cancel_plain(future_state& self, const std::string& message);
 
@@ -107,6 +117,8 @@ struct task_state : future_state, krait::detail::flow {
 
   task_state(const operations& ways, loop_state& of, void (*run)(task_state&) noexcept,
              void (*drop)(task_state&) noexcept, std::string called, context_pointer variables);
+
+  ~task_state();
 
   bool cancel(std::string why);
   int uncancel() noexcept;
@@ -169,12 +181,14 @@ struct loop_state {
   bool closed = false;
   bool draining = false;  ///< being shut down: tasks are cancelled as they are made
   bool stop_when_empty = false;
+  bool eager = false;  ///< as tasks are made whose maker does not say
   task_state* starting = nullptr;
   worker* idle = nullptr;
   std::size_t idle_count = 0;
   task_state* tasks = nullptr;  ///< a ring of those that have not ended; null: none
   std::exception_ptr escaping;  ///< what leaves the loop, out of a task
   context_pointer callback_context;
+  std::string callback_name;  ///< of that which runs, in debug mode; may be empty
 
   detail::timers timers;
   detail::reactor reactor;
@@ -187,6 +201,7 @@ struct loop_state {
   std::vector<std::weak_ptr<async_generator_object>> async_generators;  ///< that have begun
 
   bool debug = false;
+  std::unordered_map<const future_state*, site> created;  ///< where, of those that were made in debug mode
   ready_queue::tag as_parked = ready_queue::parked;
   std::int64_t slow = 100'000'000;  ///< nanoseconds: what takes as long is reported, in debug mode
   std::int64_t step_began = 0;
@@ -271,6 +286,8 @@ struct loop_state {
   void enlist(task_state& task) noexcept;
   void take_turns();
   void run_callback(callback& what);
+  /// In a handler of what a callback has raised. Rethrows that if it leaves the loop.
+  void callback_failed(const std::string& source);
   void collect_inbox();
   void collect_timers() noexcept;
   /// Any thread may call it. Throws runtime_error if the loop is closed.
@@ -289,7 +306,8 @@ struct loop_state {
   async_generator_hooks hooks();
   void report_deadlock();
 
-  void report(const std::string& message, const std::exception_ptr& exception) noexcept;
+  void report(const std::string& message, const std::exception_ptr& exception,
+              const std::string& source = {}) noexcept;
 };
 
 /// A deadline, for a callback.
@@ -397,8 +415,25 @@ struct parked : waiter {
   }
 };
 
+/// Those who wait for what belongs to no loop until somebody does: then to that of the first.
+class bound_list : public wait_list {
+ public:
+  /// Throws runtime_error if it is another loop's.
+  void push_back(parked& last) {
+    if (last.task->loop != loop_) [[unlikely]] {
+      bind(last.task->loop);
+    }
+    wait_list::push_back(last);
+  }
+
+ private:
+  void bind(loop_state* to);
+
+  loop_state* loop_ = nullptr;
+};
+
 /// Waits in a list until somebody takes it from there, or marks it as woken.
-inline void wait_in(wait_list& list) {
+inline void wait_in(bound_list& list) {
   parked self(this_task());
   list.push_back(self);
   self.wait();

@@ -86,6 +86,15 @@ class wait_list {
     return false;
   }
 
+  /// How many are in it.
+  std::size_t size() const noexcept {
+    std::size_t count = 0;
+    for (const waiter* each = head_.next; each != &head_; each = each->next) {
+      ++count;
+    }
+    return count;
+  }
+
   waiter* begin() noexcept { return head_.next; }
   waiter* end() noexcept { return &head_; }
 
