@@ -42,6 +42,19 @@ krait_native_start:
         .cfi_endproc
         .size   krait_native_start, . - krait_native_start
 
+        # Never executed. A stack that nobody resumes looks as if this function had resumed it, which nobody has called:
+        # there, backtraces end.
+        .globl  krait_native_end
+        .hidden krait_native_end
+        .type   krait_native_end, @function
+        .p2align 4
+krait_native_end:
+        .cfi_startproc
+        .cfi_undefined 1
+        ebreak
+        .cfi_endproc
+        .size   krait_native_end, . - krait_native_end
+
         .globl  krait_way_out
         .hidden krait_way_out
         .type   krait_way_out, @function

@@ -57,6 +57,19 @@ krait_native_start:
         .cfi_endproc
         .size   krait_native_start, . - krait_native_start
 
+        # Never executed. A stack that nobody resumes looks as if this function had resumed it, which nobody has called:
+        # there, backtraces end.
+        .globl  krait_native_end
+        .hidden krait_native_end
+        .type   krait_native_end, @function
+        .p2align 4
+krait_native_end:
+        .cfi_startproc
+        .cfi_undefined 16
+        ud2
+        .cfi_endproc
+        .size   krait_native_end, . - krait_native_end
+
         # krait_way_out(self) (chain.hpp) says where it was called: krait_way_out_at(self, stack pointer,
         # frame pointer, address to return to).
         .globl  krait_way_out

@@ -5,6 +5,7 @@
 
 #include "krait/asyncio/as_completed.hpp"
 #include "krait/asyncio/await.hpp"
+#include "krait/asyncio/call_graph.hpp"
 #include "krait/asyncio/context.hpp"
 #include "krait/asyncio/errors.hpp"
 #include "krait/asyncio/event_loop.hpp"

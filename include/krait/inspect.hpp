@@ -16,7 +16,8 @@ enum class generator_state : unsigned char {
 };
 
 /// Writes a line for every live generator: name, state, how much stack it has used (as stack_used() tells),
-/// and whom it delegates to. No other thread may create, resume or destroy generators meanwhile.
+/// and whom it delegates to; and for every task of krait::asyncio that has started: name, whether it runs, is ready
+/// or waits, and for which future. No other thread may create, resume or destroy generators, or run tasks, meanwhile.
 void dump_generators(std::ostream& out);
 
 }  // namespace krait

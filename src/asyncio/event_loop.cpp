@@ -62,9 +62,11 @@ loop_state& running_loop_state() {
   return *loop;
 }
 
-std::uint64_t add_done_callback(future_state& of, std::function<void()> function) {
+std::uint64_t add_done_callback(future_state& of, std::function<void()> function,
+                                future_state* on_behalf_of) {
   static constinit std::atomic<std::uint64_t> count = 0;
   auto* const made = new done_callback(*of.loop, std::move(function), ++count);
+  made->on_behalf_of = on_behalf_of;
   if (of.done()) {
     of.loop->queue(*made);
     of.loop->notice();

@@ -23,6 +23,7 @@ void gathering::begin(std::vector<any_future> futures) {
     loop->ready.reserve();
     child& made = children[count++];
     made.of = this;
+    made.on_behalf_of = this;
     made.future = std::move(each);
     made.run = &child_done;
     made.drop = [](callback& dropped) noexcept {
@@ -114,8 +115,8 @@ void wait_some(const std::vector<any_future>& all, std::optional<duration> delay
   struct registration {
     any_future of;
     callback_id id;
-    registration(const any_future& waited, std::function<void()> function)
-        : of(waited), id(waited.add_done_callback(std::move(function))) {}
+    registration(const any_future& waited, task_state& by, std::function<void()> function)
+        : of(waited), id(add_done_callback(access::state_of(waited), std::move(function), &by)) {}
     registration(registration&& other) noexcept : of(std::move(other.of)), id(other.id) {}
     ~registration() {
       if (of) {
@@ -138,7 +139,7 @@ void wait_some(const std::vector<any_future>& all, std::optional<duration> delay
   } end{*alive};
   std::vector<registration> registered;
   for (const any_future& each : all) {
-    registered.emplace_back(each, [alive, waited = each] {
+    registered.emplace_back(each, self, [alive, waited = each] {
       if (*alive != nullptr) {
         (*alive)(access::state_of(waited));
       }

@@ -2,13 +2,18 @@
 #include "krait/asyncio/detail/loop.hpp"
 
 #include <atomic>
+#include <charconv>
 #include <cstdint>
 #include <cstdio>
 #include <memory>
+#include <mutex>
 #include <new>
+#include <string_view>
 #include <thread>
 #include <utility>
 
+#include "asyncio/call_graph.hpp"
+#include "asyncio/worker.hpp"
 #include "krait/asyncio/await.hpp"
 #include "krait/exceptions.hpp"
 #include "krait/stack.hpp"
@@ -16,54 +21,109 @@
 namespace krait::asyncio::detail {
 inline namespace KRAIT_BACKEND {
 
-// A stack that runs tasks, one after the other. At the stack's top.
-struct alignas(64) worker {
-  krait::detail::registers above;  ///< nobody's: where backtraces end
-  krait::detail::flow here;
-  krait::stack memory;
-  void* fiber = nullptr;
-  loop_state* loop = nullptr;
-  worker* next = nullptr;  ///< idle, too
+worker& worker::make(loop_state& loop) {
+  const krait::stack memory = krait::detail::allocate_default_stack();
+  const auto top = reinterpret_cast<std::uintptr_t>(memory.top());
+  std::byte* const place = memory.top() - sizeof(worker) - (top - sizeof(worker)) % alignof(worker);
+  auto* const made = ::new (place) worker(loop, memory);
+  made->fiber = krait::detail::prepare(made->here, *made, memory, place, &enter);
+  krait::detail::move_in(memory.top(), *made);
+  return *made;
+}
 
-  /// Throws std::bad_alloc.
-  static worker& make(loop_state& loop) {
-    const krait::stack memory = krait::detail::allocate_default_stack();
-    const auto top = reinterpret_cast<std::uintptr_t>(memory.top());
-    std::byte* const place = memory.top() - sizeof(worker) - (top - sizeof(worker)) % alignof(worker);
-    auto* const made = ::new (place) worker;
-    made->memory = memory;
-    made->loop = &loop;
-    made->fiber = krait::detail::prepare(made->here, made->above, memory, place, &enter);
-    return *made;
-  }
+void worker::destroy() noexcept {
+  const krait::stack freed = memory;
+  krait::detail::move_out(freed.top());
+  krait::detail::sanitizers_release(freed, fiber);
+  this->~worker();
+  krait::detail::deallocate_default_stack(freed);
+}
 
-  /// One that is idle: nothing is on its stack but enter().
-  void destroy() noexcept {
-    const krait::stack freed = memory;
-    krait::detail::sanitizers_release(freed, fiber);
-    this->~worker();
-    krait::detail::deallocate_default_stack(freed);
-  }
-
-  static void enter(krait::detail::registers& above) noexcept {
-    auto& self = reinterpret_cast<worker&>(above);
-    krait::detail::sanitizers_entered(self.here.known);
-    loop_state& of = *self.loop;
-    for (;;) {
-      task_state& task = *of.starting;
-      of.current = &task;
-      task.body(task);
-      of.end(task);
-      krait::detail::flow* const to = of.next(&self);
-      if (to != &self.here) {  // else there is a new task, which starts here without a switch
-        self.next = of.idle;
-        of.idle = &self;
-        ++of.idle_count;
-        krait::detail::switch_to(self.here, *to);
-      }
+void worker::enter(krait::detail::registers& above) noexcept {
+  auto& self = static_cast<worker&>(above);
+  krait::detail::sanitizers_entered(self.here.known);
+  loop_state& of = *self.loop;
+  for (;;) {
+    task_state& task = *of.starting;
+    self.runs = &task;
+    of.current = &task;
+    task.body(task);
+    self.runs = nullptr;
+    of.end(task);
+    krait::detail::flow* const to = of.next(&self);
+    if (to != &self.here) {  // else there is a new task, which starts here without a switch
+      self.next = of.idle;
+      of.idle = &self;
+      ++of.idle_count;
+      krait::detail::switch_to(self.here, *to);
     }
   }
-};
+}
+
+const krait::detail::lodger::manners worker::ways{
+    [](const krait::detail::lodger& self, char* text, std::size_t size) noexcept {
+      const task_state* const task = static_cast<const worker&>(self).runs;
+      return task != nullptr ? introduce(*task, text, size)
+                             : std::string_view("an event loop").copy(text, size);
+    },
+    [](const krait::detail::lodger& self) -> std::string {
+      const task_state* const task = static_cast<const worker&>(self).runs;
+      if (task == nullptr) {
+        return {};
+      }
+      const task_progress its = progress_of(*task);
+      std::string text = its.what;
+      if (its.awaited != nullptr) {
+        char name[512];
+        text += " for ";
+        text += its.awaited->is_task
+                    ? std::string_view(
+                          name, introduce(static_cast<const task_state&>(*its.awaited), name, sizeof name))
+                    : std::string_view("a future");
+      }
+      return text;
+    },
+    []([[maybe_unused]] const krait::detail::lodger& self) noexcept -> krait::stack {
+#if defined(KRAIT_ASAN)
+      const auto& its = static_cast<const worker&>(self);
+      if (its.runs != nullptr && its.loop->in_turns && its.loop->current == its.runs) {
+        const krait::detail::stack_identity& outside = its.loop->outside.known;
+        return {static_cast<std::byte*>(const_cast<void*>(outside.bottom)), outside.size};
+      }
+#endif
+      return {};
+    }};
+
+std::size_t introduce(const task_state& of, char* text, std::size_t size) noexcept {
+  std::size_t length = 0;
+  const auto part = [&](std::string_view of_it) {
+    length += of_it.substr(0, 300).copy(text + length, size - length);
+  };
+  char address[2 * sizeof(void*)];
+  const auto end =
+      std::to_chars(address, address + sizeof address, reinterpret_cast<std::uintptr_t>(&of), 16).ptr;
+  part("<task object ");
+  part(of.name);
+  part(" at 0x");
+  part(std::string_view(address, static_cast<std::size_t>(end - address)));
+  part(">");
+  return length;
+}
+
+task_progress progress_of(const task_state& of) noexcept {
+  if (of.loop->current == &of) {
+    return {"running"};
+  }
+  if (of.at.resume_at == nullptr) {
+    return {"created"};
+  }
+  if (of.waiting == nullptr || of.waiting->state != waiter::stage::waiting) {
+    return {"ready"};
+  }
+  return {"waiting", of.waiting->cancel == &future_waiter::cancel_awaited
+                         ? &static_cast<const future_waiter*>(of.waiting)->of
+                         : nullptr};
+}
 
 future_state::future_state(const operations& ways, loop_state& of) noexcept : does(&ways), loop(&of) {
   ++of.references;
@@ -136,8 +196,13 @@ bool task_state::cancel(std::string why) {
   }
   retrieved = false;
   ++cancelling;
-  if (waiting != nullptr && waiting->cancel(*waiting, why)) {
-    return true;
+  if (waiting != nullptr && !waiting->deaf) {
+    passing_on = true;
+    const bool accepted = waiting->cancel(*waiting, why);
+    passing_on = false;
+    if (accepted) {
+      return true;
+    }
   }
   must_cancel = true;
   if (waiting == nullptr || waiting->state != waiter::stage::cancelled) {
@@ -153,10 +218,28 @@ int task_state::uncancel() noexcept {
   return cancelling;
 }
 
+namespace {
+constinit std::mutex loops_mutex;
+}
+
 loop_state::loop_state(boost::asio::io_context* context)
-    : reactor(context, [](void* self) { static_cast<loop_state*>(self)->take_turns(); }, this) {}
+    : reactor(context, [](void* self) { static_cast<loop_state*>(self)->take_turns(); }, this) {
+  const std::lock_guard guard(loops_mutex);
+  next_loop = loops;
+  if (next_loop != nullptr) {
+    next_loop->previous_loop = this;
+  }
+  loops = this;
+}
 
 loop_state::~loop_state() {
+  {
+    const std::lock_guard guard(loops_mutex);
+    (previous_loop != nullptr ? previous_loop->next_loop : loops) = next_loop;
+    if (next_loop != nullptr) {
+      next_loop->previous_loop = previous_loop;
+    }
+  }
   while (idle != nullptr) {
     std::exchange(idle, idle->next)->destroy();
   }
@@ -506,7 +589,9 @@ void loop_state::run() {
 void loop_state::report_deadlock() {
   task_state* each = tasks;
   do {
-    report("task " + each->name + " waits for what nobody can do", nullptr);
+    std::string where = describe_waiting(*each);
+    report("task " + each->name + " waits for what nobody can do" + (where.empty() ? "" : "\n") + where,
+           nullptr);
     each = each->next;
   } while (each != tasks);
   throw runtime_error("deadlock: no task can go on, and nothing that could wake one is pending");
@@ -641,6 +726,24 @@ void bound_list::bind(loop_state* to) {
   loop_ = to;
 }
 
+bool future_waiter::cancel_awaited(waiter& self, const std::string& message) {
+  future_state& awaited = static_cast<future_waiter&>(self).of;
+  if (awaited.done() || self.state != waiter::stage::waiting) {
+    return false;
+  }
+  if (awaited.is_task &&
+      static_cast<task_state&>(awaited).passing_on) {  // they wait in a circle, which ends here
+    self.unlink();
+    self.state = waiter::stage::cancelled;
+    self.task->must_cancel = true;
+    self.task->message = message;
+    self.task->loop->push(*self.task);
+    self.task->loop->notice();
+    return true;
+  }
+  return awaited.does->cancel(awaited, message);
+}
+
 void wait_done(future_state& of) {
   task_state& self = this_task();
   if (&of == &self) {
@@ -649,19 +752,7 @@ void wait_done(future_state& of) {
   if (of.loop != self.loop) {
     throw runtime_error("Task " + self.name + " got Future attached to a different loop");
   }
-  struct on_future : waiter {
-    future_state& of;
-    on_future(task_state& who, future_state& awaited) : of(awaited) {
-      task = &who;
-      cancel = [](waiter& me, const std::string& message) {
-        future_state& cancelled = static_cast<on_future&>(me).of;
-        return !cancelled.done() && cancelled.does->cancel(cancelled, message);
-      };
-      of.retain();
-      of.waiters.push_back(*this);
-    }
-    ~on_future() { of.release(); }
-  } here(self, of);
+  future_waiter here(self, of);
   const bool cancellable = suspend(self, here);
   if (of.status == status::cancelled) {
     self.must_cancel = self.must_cancel && !cancellable;

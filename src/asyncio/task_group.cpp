@@ -6,6 +6,7 @@ inline namespace KRAIT_BACKEND {
 
 task_group_scope::child::child(task_group_scope& group) : of(&group) {
   group.parent_.loop->ready.reserve();
+  on_behalf_of = &group.parent_;
   run = [](callback& self) {
     const std::unique_ptr<child> ended(static_cast<child*>(&self));
     ended->of->child_done(*ended);

@@ -14,11 +14,14 @@ void cancel_and_wait(const any_future& of) {
     const any_future& waited;
     callback_id id;
     ~scope() { waited.remove_done_callback(id); }
-  } registered{of, of.add_done_callback([ended] {
-                 if (!ended.done()) {
-                   ended.set_result();
-                 }
-               })};
+  } registered{of, add_done_callback(
+                       access::state_of(of),
+                       [ended] {
+                         if (!ended.done()) {
+                           ended.set_result();
+                         }
+                       },
+                       &this_task())};
   of.cancel();
   await(ended);
 }

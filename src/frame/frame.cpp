@@ -49,6 +49,9 @@ std::string frame::repr() const {
 }
 
 std::size_t introduce(const void* resident, char* text, std::size_t size) noexcept {
+  if (const lodger* const other = as_lodger(resident)) {
+    return other->has->introduce(*other, text, size);
+  }
   std::size_t length = 0;
   introduce_by_parts(*static_cast<const frame*>(resident), [&](std::string_view part) {
     length += part.substr(0, 300).copy(text + length, size - length);

@@ -4,9 +4,12 @@
 // Who is alive. A frame on a pool's stack is that stack's resident. Frames on stacks from elsewhere are
 // listed, and linked for debuggers, which cannot look into a map.
 
+#include <functional>
 #include <map>
 #include <mutex>
 #include <ostream>
+#include <string>
+#include <string_view>
 #include <typeinfo>
 
 #include "debugger/debugger.hpp"
@@ -75,7 +78,15 @@ stack allocate_stack_from(stack_source& source) {
 namespace {
 
 /// Looks at frames that another thread may be destroying, and at what is left of them.
-[[gnu::no_sanitize_address]] void show_stack_that_waits_for(const frame& self) noexcept {
+[[gnu::no_sanitize_address]] void show_stack_that_waits_for(const void* resident) noexcept {
+  if (const lodger* const other = as_lodger(resident)) {
+    const stack waiting = other->has->waits_for(*other);
+    if (waiting.limit != nullptr) {
+      sanitizers::add_root(waiting.limit, waiting.size);
+    }
+    return;
+  }
+  const frame& self = *static_cast<const frame*>(resident);
   if (self.stage == stage::started && self.own.resume_at == nullptr) {
     const stack_identity& resumer = self.identities->caller;
     sanitizers::add_root(resumer.bottom, resumer.size);
@@ -87,15 +98,43 @@ namespace {
 void show_waiting_stacks() noexcept {
   for_each_pooled_stack(
       [](std::byte* top, void*) {
-        if (const void* self = resident_of(top)) {
-          show_stack_that_waits_for(*static_cast<const frame*>(self));
+        if (const void* const self = resident_of(top)) {
+          show_stack_that_waits_for(self);
         }
       },
       nullptr);
   const std::lock_guard lock(unpooled_mutex);
   for (const unpooled_frame* each = unpooled_frames; each != nullptr; each = each->next) {
-    show_stack_that_waits_for(*each->self);
+    show_stack_that_waits_for(each->self);
   }
+}
+
+const frame* frame_around(const void* address) noexcept {
+  struct search {
+    const void* address;
+    const frame* found = nullptr;
+
+    void try_one(const frame* each) noexcept {
+      const stack& memory = each->rest().memory;
+      if (std::less_equal<>()(static_cast<const void*>(memory.limit), address) &&
+          std::less<>()(address, static_cast<const void*>(memory.top()))) {
+        found = each;
+      }
+    }
+  } wanted{address};
+  for_each_pooled_stack(
+      [](std::byte* top, void* data) {
+        const void* const self = resident_of(top);
+        if (self != nullptr && as_lodger(self) == nullptr) {
+          static_cast<search*>(data)->try_one(static_cast<const frame*>(self));
+        }
+      },
+      &wanted);
+  const std::lock_guard lock(unpooled_mutex);
+  for (const unpooled_frame* each = unpooled_frames; each != nullptr; each = each->next) {
+    wanted.try_one(each->self);
+  }
+  return wanted.found;
 }
 
 }  // namespace detail
@@ -112,14 +151,25 @@ void dump_generators(std::ostream& out) {
     }
     out << '\n';
   };
+  const auto write_any = [&](const void* resident) {
+    const detail::lodger* const other = detail::as_lodger(resident);
+    if (other == nullptr) {
+      return write(*static_cast<const detail::frame*>(resident));
+    }
+    if (const std::string state = other->has->state(*other); !state.empty()) {
+      char text[512];
+      out << std::string_view(text, detail::introduce(resident, text, sizeof text)) << ' ' << state << ", "
+          << detail::used_of(other->memory) << " bytes of stack used\n";
+    }
+  };
 
   detail::for_each_pooled_stack(
       [](std::byte* top, void* data) {
-        if (const void* self = detail::resident_of(top)) {
-          (*static_cast<decltype(write)*>(data))(*static_cast<const detail::frame*>(self));
+        if (const void* const self = detail::resident_of(top)) {
+          (*static_cast<decltype(write_any)*>(data))(self);
         }
       },
-      const_cast<void*>(static_cast<const void*>(&write)));
+      const_cast<void*>(static_cast<const void*>(&write_any)));
   const std::lock_guard lock(detail::unpooled_mutex);
   for (const detail::unpooled_frame* each = detail::unpooled_frames; each != nullptr; each = each->next) {
     write(*each->self);

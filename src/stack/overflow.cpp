@@ -115,12 +115,18 @@ bool report_overflow(const std::byte* address, const std::byte* stack_pointer) n
     }
     line message;
     message.text("krait: stack overflow in ");
-    if (const void* const resident = resident_of(memory.top())) {
+    const void* const resident = resident_of(memory.top());
+    if (resident != nullptr) {
       message.introduction_of(resident);
     } else {
       message.text("what uses a stack_pool's stack");
     }
-    message.text(": its stack has ").decimal(each->size).text(" bytes: raise stack_options::size\n");
+    const bool asked_for_none = as_lodger(resident) != nullptr;
+    message.text(": its stack has ")
+        .decimal(each->size)
+        .text(" bytes: raise ")
+        .text(asked_for_none ? "KRAIT_STACK_SIZE, or call set_default_stack_options()\n"
+                             : "stack_options::size\n");
     message.write_to_stderr();
     return true;
   }

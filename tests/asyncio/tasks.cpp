@@ -547,3 +547,19 @@ TEST_CASE("many tasks: stacks are used again") {
     CHECK(sum == 3 * 1999000);
   });
 }
+
+TEST_CASE("to cancel one of several tasks that wait for each other in a circle ends them all") {
+  asyncio::run([] {
+    asyncio::task<void> first;
+    const auto third = asyncio::create_task([&] { asyncio::await(first); });
+    const auto second = asyncio::create_task([&] { asyncio::await(asyncio::gather(third)); });
+    first = asyncio::create_task([&] { asyncio::await(second); });
+    asyncio::sleep(0s);
+    asyncio::sleep(0s);
+    CHECK(first.cancel("enough"));
+    CHECK(first.cancel("more than that"));
+    asyncio::wait(std::vector<asyncio::any_future>{first, second, third});
+    CHECK(thrown_by([&] { first.result(); }) == "cancelled: enough");
+    CHECK((second.cancelled() && third.cancelled()));
+  });
+}

@@ -101,8 +101,9 @@ struct done_callback : callback {
 std::exception_ptr without_stop(std::exception_ptr exception) noexcept;
 loop_state& running_loop_state();
 
-/// Which callback: see any_future::remove_done_callback().
-std::uint64_t add_done_callback(future_state& of, std::function<void()> function);
+/// Which callback: see any_future::remove_done_callback(). `on_behalf_of`: who waits by it, for call graphs.
+std::uint64_t add_done_callback(future_state& of, std::function<void()> function,
+                                future_state* on_behalf_of = nullptr);
 bool remove_done_callback(future_state& of, std::uint64_t id) noexcept;
 
 struct access;

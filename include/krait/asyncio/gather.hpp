@@ -179,6 +179,7 @@ struct shielding : done_callback {
 
   shielding(loop_state& of, future<T> shown, future<T> hidden)
       : done_callback(of, nullptr, 0), outer(std::move(shown)), inner(std::move(hidden)) {
+    on_behalf_of = &access::state_of(outer);
     function = [this] { copy(); };
     run = [](callback& self) {
       const std::unique_ptr<shielding> me(static_cast<shielding*>(&self));

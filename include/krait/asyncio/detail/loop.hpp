@@ -105,11 +105,12 @@ bool cancel_plain(future_state& self, const std::string& message);
 struct task_state : future_state, krait::detail::flow {
   void (*body)(task_state& self) noexcept;
   void (*drop_body)(task_state& self) noexcept;  ///< instead
-  waiter* waiting = nullptr;                     ///< what it waits for, while that can be cancelled
+  waiter* waiting = nullptr;                     ///< what it waits for
   int cancelling = 0;
   int held_back = 0;  ///< how many no_cancel() it is in
   bool must_cancel = false;
-  std::string message;  ///< of the cancellation
+  bool passing_on = false;  ///< a cancellation, to what it waits for
+  std::string message;      ///< of the cancellation
   std::string name;
   context_pointer context;
   task_state* previous = this;  // of the loop's tasks that have not ended
@@ -208,6 +209,10 @@ struct loop_state {
   std::thread::id thread;  ///< while it runs
 
   void* face = nullptr;  ///< the event_loop; null: it is gone
+
+  // Of all loops there are, for debuggers.
+  loop_state* previous_loop = nullptr;
+  loop_state* next_loop = nullptr;
 
   explicit loop_state(boost::asio::io_context* context);
   ~loop_state();
@@ -364,11 +369,13 @@ KRAIT_ALWAYS_INLINE inline bool interruptible(const task_state& self) noexcept {
 /// Parks the task until `on` is woken, or cancelled. Was that possible?
 KRAIT_ALWAYS_INLINE inline bool suspend(task_state& self, waiter& on) {
   const bool can_be_cancelled = interruptible(self);
+  self.waiting = &on;
   if (can_be_cancelled) [[likely]] {
-    self.waiting = &on;
     if (self.must_cancel && on.cancel(on, self.message)) [[unlikely]] {
       self.must_cancel = false;
     }
+  } else {
+    on.deaf = true;
   }
   self.loop->park(self);
   self.waiting = nullptr;
@@ -439,8 +446,30 @@ inline void wait_in(bound_list& list) {
   self.wait();
 }
 
+/// A task that waits for a future, in its list.
+struct future_waiter : waiter {
+  future_state& of;
+
+  future_waiter(task_state& who, future_state& awaited) : of(awaited) {
+    task = &who;
+    cancel = &cancel_awaited;
+    of.retain();
+    of.waiters.push_back(*this);
+  }
+  ~future_waiter() { of.release(); }
+
+  static bool cancel_awaited(waiter& self, const std::string& message);
+};
+
 /// Waits until a future is done. Throws cancelled_error, but not the future's own.
 void wait_done(future_state& of);
+
+/// What a task is about: running, ready, created, or waiting, and then perhaps for a future.
+struct task_progress {
+  const char* what;
+  const future_state* awaited = nullptr;
+};
+task_progress progress_of(const task_state& of) noexcept;
 
 void sleep_turn();
 void sleep_until(std::int64_t when);

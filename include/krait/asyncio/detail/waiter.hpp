@@ -12,6 +12,7 @@
 namespace krait::asyncio::detail {
 inline namespace KRAIT_BACKEND {
 
+struct future_state;
 struct task_state;
 
 struct waiter {
@@ -25,6 +26,7 @@ struct waiter {
   bool (*cancel)(waiter& self, const std::string& message) = nullptr;
 
   stage state = stage::waiting;
+  bool deaf = false;  ///< not to be cancelled, whatever it says
 
   waiter() = default;
   waiter(const waiter&) = delete;
@@ -41,8 +43,9 @@ struct waiter {
 struct callback : waiter {
   void (*run)(callback& self) = nullptr;
   void (*drop)(callback& self) noexcept =
-      nullptr;            ///< instead, where it will not be run; null: its owner knows
-  std::size_t place = 0;  ///< in the ready queue, while queued
+      nullptr;                           ///< instead, where it will not be run; null: its owner knows
+  future_state* on_behalf_of = nullptr;  ///< in a future's list: the task or future that waits for it by this
+  std::size_t place = 0;                 ///< in the ready queue, while queued
   bool queued = false;
 };
 

@@ -36,6 +36,9 @@ inline void delist(frame& self) noexcept {
   }
 }
 
+/// The frame on whose stack an address lies; null: there is none. Looks at all stacks.
+const frame* frame_around(const void* address) noexcept;
+
 stack allocate_stack_from(stack_source& source);
 
 inline stack allocate_stack(stack_source* source) {

@@ -60,5 +60,10 @@ inline void prepare(registers& self, registers& caller, void* top, std::size_t s
   self.base = reinterpret_cast<void*>(entry);
 }
 
+/// The record of who resumes a stack that nobody resumes.
+inline registers nobody() noexcept {
+  return {};
+}
+
 }  // namespace fcontext
 }  // namespace krait::detail

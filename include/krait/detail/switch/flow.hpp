@@ -71,7 +71,7 @@ inline namespace KRAIT_BACKEND {
 }
 
 /// Makes `self` such that the first switch to it calls `entry`, which must not return, with a reference to
-/// `above`: a record of nobody, where backtraces end, that outlives the flow. `entry` must call
+/// `above`: nobody(), where backtraces end, or a copy of where another flow was left, where they go on; it outlives the flow. `entry` must call
 /// sanitizers_entered(self.known) first. `top` must be 16-byte aligned and lie within `memory`. Returns what
 /// sanitizers_release() is to be told in the end.
 inline void* prepare(flow& self, registers& above, const stack& memory, void* top,

@@ -15,6 +15,7 @@
 #include "krait/detail/switch/registers.hpp"
 
 extern "C" [[noreturn]] void krait_native_start() noexcept;  // asm/; jumped to, never called
+extern "C" void krait_native_end() noexcept;                 // asm/; neither
 
 #if defined(__x86_64__)
 #include "krait/detail/switch/native_x86_64.hpp"
@@ -35,6 +36,13 @@ inline void prepare(registers& start, registers& caller, void* top, std::size_t,
   start.resume_at = reinterpret_cast<void*>(&krait_native_start);
   start.stack_pointer = top;
   start.base = reinterpret_cast<void*>(entry);
+}
+
+/// The record of who resumes a stack that nobody resumes: backtraces end there.
+inline registers nobody() noexcept {
+  registers none;
+  none.resume_at = reinterpret_cast<void*>(&krait_native_end);
+  return none;
 }
 
 }  // namespace native
