@@ -633,11 +633,14 @@ void wait_done(future_state& of) {
     }
     ~on_future() { of.release(); }
   } here(self, of);
-  const bool cancellable = suspend(self, here);
-  if (of.status == status::cancelled) {
-    self.must_cancel = self.must_cancel && !cancellable;
-  } else {
-    deliver(self, cancellable);
+  if (suspend(self, here) && self.must_cancel) [[unlikely]] {
+    // What it raises goes nowhere, unless that is a cancelled_error itself.
+    of.retrieved = true;
+    if (of.exception != nullptr && krait::detail::holds<cancelled_error>(of.exception)) {
+      self.must_cancel = false;
+    } else {
+      deliver(self, true);
+    }
   }
 }
 
