@@ -753,11 +753,14 @@ void wait_done(future_state& of) {
     throw runtime_error("Task " + self.name + " got Future attached to a different loop");
   }
   future_waiter here(self, of);
-  const bool cancellable = suspend(self, here);
-  if (of.status == status::cancelled) {
-    self.must_cancel = self.must_cancel && !cancellable;
-  } else {
-    deliver(self, cancellable);
+  if (suspend(self, here) && self.must_cancel) [[unlikely]] {
+    // What it raises goes nowhere, unless that is a cancelled_error itself.
+    of.retrieved = true;
+    if (of.exception != nullptr && krait::detail::holds<cancelled_error>(of.exception)) {
+      self.must_cancel = false;
+    } else {
+      deliver(self, true);
+    }
   }
 }
 

@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: BSL-1.0
 """Turns the examples of a Markdown file into doctest cases.
 
-Usage: generate.py FILE.md >cases.cpp
+Usage: generate.py FILE.md [with|without HEADER] >cases.cpp
 
 A ```cpp block with a main() is an example; the ```text block right behind it is what it prints. A ```cpp include
 block holds the includes, and those of the examples are added, then what else is in that block. Other blocks
 with the info string cpp are declarations shown out of context: not compiled.
+
+with HEADER: only the examples that include it themselves; without HEADER: only the others.
 """
 import os
 import re
@@ -26,8 +28,11 @@ def examples(path, text):
             yield heading(at), code, following[1]
 
 
-def main(path):
+def main(path, choice="", header=""):
     text = open(path, encoding="utf-8").read()
+    if choice:
+        chosen = lambda block: block[1] != "cpp" or (f"#include <{header}>" in block[2]) == (choice == "with")
+        text = BLOCK.sub(lambda block: block[0] if chosen(block) else "", text)
     includes = dict.fromkeys(line for kind, code in BLOCK.findall(text) if kind != "text" for line in INCLUDE.findall(code))
     preamble = [INCLUDE.sub("", code).strip() for kind, code in BLOCK.findall(text) if kind == "cpp include"]
     print(f"// Generated from {os.path.basename(path)}\n{''.join(includes)}\n" + "\n".join(filter(None, preamble)))
@@ -64,4 +69,4 @@ std::string printed_by(int (*example)()) {
     print("\n".join(cases))
 
 
-main(sys.argv[1])
+main(*sys.argv[1:])
