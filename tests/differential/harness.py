@@ -579,11 +579,15 @@ def awaiting(i):
 
 
 def check_chain(i):
-    """Before 3.13 a delegator was not always marked as running while its delegate's close() or throw() was."""
+    """Before 3.13 a delegator was not always marked as running while its delegate's close() or throw() was; and where it
+    was, it could be thrown into."""
     if MODERN:
         return
-    if not slots[i].gi_running:
-        inner = slots[i].gi_yieldfrom
+    inner = slots[i].gi_yieldfrom
+    if slots[i].gi_running:
+        if inner is not None:
+            version_dependent.add("running during close() or throw() of the delegate")
+    else:
         while inspect.isgenerator(inner) and not inner.gi_running:
             inner = inner.gi_yieldfrom
         if inspect.isgenerator(inner):

@@ -17,8 +17,12 @@ need() {
   [ ${#missing[@]} -eq 0 ] && return
   as_root || { echo "dev: these packages are needed: sudo apt-get install ${missing[*]}" >&2; exit 2; }
   say "installing ${missing[*]}"
-  as_root apt-get update -qq >&2
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >&2
+  mkdir -p build
+  ( # one at a time, where legs go side by side
+    flock 9
+    as_root apt-get update -qq >&2
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >&2
+  ) 9>build/packages.lock
 }
 
 # as_root COMMAND...: runs it as root; without a command: can it?
