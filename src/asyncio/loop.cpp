@@ -289,8 +289,9 @@ void loop_state::check_thread() const {
 }
 
 void loop_state::step_ended(const std::string& what) noexcept {
-  const std::int64_t took = now() - std::exchange(step_began, 0);
-  if (took >= slow && took != now()) {
+  const std::int64_t began = std::exchange(step_began, 0);
+  const std::int64_t took = now() - began;
+  if (began != 0 && took >= slow) {
     char seconds[32];
     std::snprintf(seconds, sizeof seconds, "%.3f", static_cast<double>(took) / 1e9);
     report("Executing " + what + " took " + seconds + " seconds", nullptr);
@@ -572,6 +573,7 @@ void loop_state::run() {
     }
   } run{*this};
   running = true;
+  ++runs;
   thread = std::this_thread::get_id();
   reactor.schedule();
   if (!debug) {
@@ -597,23 +599,42 @@ void loop_state::report_deadlock() {
   throw runtime_error("deadlock: no task can go on, and nothing that could wake one is pending");
 }
 
+void dropped_generators::add(std::shared_ptr<async_generator_object> one) {
+  const std::lock_guard guard(lock_);
+  all_.push_back(std::move(one));
+}
+
+std::shared_ptr<async_generator_object> dropped_generators::take() noexcept {
+  const std::lock_guard guard(lock_);
+  if (all_.empty()) {
+    return nullptr;
+  }
+  auto first = std::move(all_.front());
+  all_.pop_front();
+  return first;
+}
+
 namespace {
 
-/// In a task of its own, as the cleaning up may wait. Of one with a driver of its own, that is whose it is.
-void close_async_generator(loop_state& loop, std::shared_ptr<async_generator_object> left) {
-  static_cast<void>(create_task_on(
-      loop,
-      [&loop, left = std::move(left)] {
-        try {
-          await(aclose<void>(*left));
-        } catch (const cancelled_error&) {
-          throw;
-        } catch (...) {
-          loop.report("an error occurred during closing of asynchronous generator " + left->repr(),
-                      std::current_exception(), left->repr());
-        }
-      },
-      {}, site::here()));
+/// In a task of its own, as the cleaning up may wait; of one that has a driver of its own, that is whose it is. If the
+/// task is cancelled before it begins, the generator is still where `take` has it from.
+template <class Take>
+void close_async_generator(loop_state& loop, Take take) {
+  const auto close = [&loop, take] {
+    const std::shared_ptr<async_generator_object> left = take();
+    if (left == nullptr) {
+      return;
+    }
+    try {
+      await(aclose<void>(*left));
+    } catch (const cancelled_error&) {
+      throw;
+    } catch (...) {
+      loop.report("an error occurred during closing of asynchronous generator " + left->repr(),
+                  std::current_exception(), left->repr());
+    }
+  };
+  static_cast<void>(create_task_on(loop, close, {}, site::here()));
 }
 
 }  // namespace
@@ -624,16 +645,22 @@ async_generator_hooks loop_state::hooks() {
             std::erase_if(async_generators, [](const auto& each) { return each.expired(); });
             async_generators.push_back(begun.weak_from_this());
           },
-          [box = inbox, this](std::shared_ptr<async_generator_object> dropped) {
-            box->post([this, dropped = std::move(dropped)] { close_async_generator(*this, dropped); });
+          [box = inbox, to = dropped, this](std::shared_ptr<async_generator_object> one) {
+            to->add(std::move(one));
+            if (!box->post([this] { close_async_generator(*this, [this] { return dropped->take(); }); })) {
+              to->take();  // the loop is closed: it is closed on the spot
+            }
           }};
 }
 
 void loop_state::shut_async_generators() {
   for (const auto& each : std::exchange(async_generators, {})) {
     if (auto left = each.lock()) {
-      close_async_generator(*this, std::move(left));
+      close_async_generator(*this, [left = std::move(left)] { return left; });
     }
+  }
+  while (auto left = dropped->take()) {
+    close_async_generator(*this, [left = std::move(left)] { return left; });
   }
   while (tasks != nullptr) {
     stop_when_empty = true;

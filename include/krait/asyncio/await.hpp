@@ -32,6 +32,29 @@ KRAIT_ALWAYS_INLINE inline T await(const future<T>& of) {
   return of.result();
 }
 
+}  // namespace KRAIT_BACKEND
+
+namespace detail {
+inline namespace KRAIT_BACKEND {
+
+/// What has come of a future that is done. Nobody else has a handle, or it cannot be copied: then it is moved out.
+template <class T>
+T take(future<T>&& of) {
+  if constexpr (!std::is_void_v<T> && !std::is_reference_v<T>) {
+    if (!std::is_copy_constructible_v<T> || access::state_of(of).references == 1) {
+      return std::move(const_cast<T&>(of.result()));
+    }
+  }
+  if constexpr (std::is_void_v<T> || std::is_reference_v<T> || std::is_copy_constructible_v<T>) {
+    return of.result();
+  }
+}
+
+}  // namespace KRAIT_BACKEND
+}  // namespace detail
+
+inline namespace KRAIT_BACKEND {
+
 /// The same of a handle that is not needed any more: if there is no other, the value is moved out. One that cannot be
 /// copied always is.
 template <class T>
@@ -40,14 +63,7 @@ KRAIT_ALWAYS_INLINE inline T await(future<T>&& of) {
   if (!state.done()) {
     detail::wait_done(state);
   }
-  if constexpr (!std::is_void_v<T> && !std::is_reference_v<T>) {
-    if (!std::is_copy_constructible_v<T> || state.references == 1) {
-      return std::move(const_cast<T&>(of.result()));
-    }
-  }
-  if constexpr (std::is_void_v<T> || std::is_reference_v<T> || std::is_copy_constructible_v<T>) {
-    return of.result();
-  }
+  return detail::take(std::move(of));
 }
 
 /// Runs a coroutine to its end, in this task, and returns what it returns. It and what it awaits may wait as any

@@ -220,8 +220,13 @@ class event_loop {
   friend event_loop& get_running_loop();
 
   template <class Future>
-  auto complete(const Future& of) -> typename Future::value_type {
-    const callback_id id = of.add_done_callback([state = state_] { state->stop(); });
+  auto complete(Future of) -> typename Future::value_type {
+    // It may be queued already when something else ends this run: it is not to stop the next.
+    const callback_id id = of.add_done_callback([state = state_, run = state_->runs + 1] {
+      if (state->runs == run) {
+        state->stop();
+      }
+    });
     try {
       state_->run();
     } catch (...) {
@@ -235,7 +240,7 @@ class event_loop {
     if (!of.done()) {
       throw runtime_error("Event loop stopped before Future completed.");
     }
-    return of.result();
+    return detail::take(std::move(of));
   }
 
   detail::loop_state* state_;

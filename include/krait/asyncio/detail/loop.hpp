@@ -17,6 +17,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -162,6 +163,19 @@ struct elsewhere {
   virtual ~elsewhere();
 };
 
+/// Asynchronous generators that were dropped half-run, by whatever thread, until the loop closes them.
+class dropped_generators {
+ public:
+  /// Throws std::bad_alloc.
+  void add(std::shared_ptr<async_generator_object> one);
+  /// The first; null: there is none.
+  std::shared_ptr<async_generator_object> take() noexcept;
+
+ private:
+  std::mutex lock_;
+  std::deque<std::shared_ptr<async_generator_object>> all_;
+};
+
 /// What a loop has threads for; see threads.hpp.
 struct executor {
   virtual ~executor() = default;
@@ -178,6 +192,7 @@ struct loop_state {
   std::uint32_t references = 1;
   bool in_turns = false;
   bool running = false;
+  std::uint64_t runs = 0;  ///< how many have begun
   bool stopping = false;
   bool closed = false;
   bool draining = false;  ///< being shut down: tasks are cancelled as they are made
@@ -200,6 +215,7 @@ struct loop_state {
   std::unique_ptr<detail::executor> executor;
   bool executor_shut = false;
   std::vector<std::weak_ptr<async_generator_object>> async_generators;  ///< that have begun
+  std::shared_ptr<dropped_generators> dropped = std::make_shared<dropped_generators>();
 
   bool debug = false;
   std::unordered_map<const future_state*, site> created;  ///< where, of those that were made in debug mode
