@@ -20,7 +20,7 @@ constinit unpooled_frame* unpooled_frames = nullptr;
 
 /// All members are words. They may become more, at the end; any other change is a new version.
 struct debugger_table {
-  std::size_t version = 3;
+  std::size_t version = 4;
   std::size_t size = sizeof(debugger_table);
 
   arena** arenas = &krait_arenas;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSL-1.0
-"""Backtraces: of a generator that was left, and of a thread through all resumers."""
+"""Backtraces: of a generator or task that was left, and of a thread through all resumers."""
 
 import contextlib
 import re
@@ -7,6 +7,7 @@ import re
 import gdb
 
 from .machines import machine_of
+from .memory import word
 from .unwinder import resumer_of_base, unwinder
 
 
@@ -76,18 +77,32 @@ def backtrace_of_left(generator, options):
         backtrace(options, skipped + inside, skipped + len(own), 0)
 
 
-def own_frames(generator, machine, skipped):
+def own_frames(flow, machine, skipped):
     for frame in frames(skipped):
-        if not generator.holds(int(frame.read_register(machine.sp))):
+        if not flow.covers(int(frame.read_register(machine.sp))):
             return
         yield frame
 
 
-def backtrace_of_thread(options):
-    """Prints the stack of the selected thread, further than gdb itself goes."""
+def is_inside(frame):
+    """Is it of what surrounds a task, and nobody looks for?"""
+    return (frame.type() == gdb.SIGTRAMP_FRAME or is_krait(frame, "krait::detail::") or
+            is_krait(frame, "krait::asyncio::detail::") or
+            frame.name() in ("krait_native_start", "krait_native_end", "make_fcontext"))
+
+
+def backtrace_of_task(task, options):
+    """Prints the stack of a task that is not running, with the generators that it is in the midst of."""
+    machine = machine_of(gdb.newest_frame())
+    backtrace_of_thread(options, task.registers(machine))
+
+
+def backtrace_of_thread(options, resumer=None):
+    """Prints the stack of the selected thread, further than gdb itself goes; or that of who was left with these
+    registers."""
     machine = machine_of(gdb.newest_frame())
     number = 0
-    resumer = None
+    of_task = resumer is not None
     while True:
         with unwinder.forging(machine, resumer) if resumer else contextlib.nullcontext(0) as skipped:
             count = 0
@@ -101,7 +116,12 @@ def backtrace_of_thread(options):
                 count = to_base
             else:
                 resumer = None
-            number = backtrace(options, skipped, skipped + count, number)
+            first, end = 0, count
+            if of_task:
+                shown = [i for i, frame in enumerate(frames(skipped)) if i < count and not is_inside(frame)]
+                first = shown[0] if shown and number == 0 else 0
+                end = shown[-1] + 1 if shown and resumer is None else count
+            number = backtrace(options, skipped + first, skipped + end, number)
         if resumer is None:
             return
 
@@ -116,17 +136,28 @@ def thread_on(generator):
     return None
 
 
-def where(generator):
-    """The innermost function that is not krait's own."""
+def task_around(generator, tasks):
+    """The task that is parked in the midst of a generator."""
     machine = machine_of(gdb.newest_frame())
-    with unwinder.forging(machine, generator.registers(machine)) as skipped:
+    for task in tasks:
+        if task.left():
+            with unwinder.forging(machine, task.registers(machine)) as skipped:
+                if any(generator.holds(int(frame.read_register(machine.sp))) for frame in frames(skipped)):
+                    return task
+    return None
+
+
+def where(flow):
+    """The innermost function of a generator or task that is not krait's own."""
+    machine = machine_of(gdb.newest_frame())
+    with unwinder.forging(machine, flow.registers(machine)) as skipped:
         innermost = None
-        for frame in own_frames(generator, machine, skipped):
+        for frame in own_frames(flow, machine, skipped):
             innermost = innermost or frame
             if not is_krait(frame):
                 break
         else:
-            return "%#x" % (innermost.pc() if innermost else generator.resume_at)
+            return "%#x" % (innermost.pc() if innermost else word(flow.record + 8))
         sal = frame.find_sal()
         if sal.symtab is None:
             return plain_name(frame) or frame.name() or "%#x" % frame.pc()

@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: BSL-1.0
-"""krait generators, krait bt."""
+"""krait generators, krait tasks, krait bt."""
+
+import re
 
 import gdb
 
-from .backtraces import backtrace_of_left, backtrace_of_thread, selection_kept, thread_on, where
+from .backtraces import (backtrace_of_left, backtrace_of_task, backtrace_of_thread, selection_kept, task_around, thread_on,
+                         where)
 from .generators import Generator, Table, addresses, chain
+from .memory import byte
+from .tasks import all_tasks
 
 
 class Krait(gdb.Command):
-    """Generators: krait generators, krait bt."""
+    """Generators and tasks: krait generators, krait tasks, krait bt."""
 
     def __init__(self):
         super().__init__("krait", gdb.COMMAND_STACK, gdb.COMPLETE_NONE, prefix=True)
@@ -42,12 +47,40 @@ used, and what it delegates to or awaits."""
             print("No generators.")
 
 
+class Tasks(gdb.Command):
+    """Lists all tasks that have not ended: number, address, state, name, where it waits, how much of its stack it has
+used, and what it awaits."""
+
+    def __init__(self):
+        super().__init__("krait tasks", gdb.COMMAND_STACK, gdb.COMPLETE_NONE)
+
+    def invoke(self, argument, from_tty):
+        self.dont_repeat()
+        tasks = all_tasks()
+        numbers = {task.address: "T%d" % number for number, task in enumerate(tasks, 1)}
+        with selection_kept():
+            for task in tasks:
+                line = "%-4s %#018x  %-9s  %s" % (numbers[task.address], task.address, task.state, task.name)
+                if task.left():
+                    line += ", in " + where(task)
+                if task.size:
+                    line += ", %d bytes of stack used" % task.stack_used()
+                if task.awaited:
+                    is_task = byte(task.awaited + task.table.future_is_task)
+                    line += ", awaits " + (numbers.get(task.awaited, "%#x" % task.awaited) if is_task else
+                                           "a future at %#x" % task.awaited)
+                print(line, flush=True)
+        if not tasks:
+            print("No tasks.")
+
+
 class Backtrace(gdb.Command):
-    """Prints the backtrace of a generator, and of those that delegate to it or that it delegates to.
+    """Prints the backtrace of a generator, and of those that delegate to it or that it delegates to; or of a task.
 
 Usage: krait bt [NUMBER | ADDRESS] [OPTION OF BT]...
 
-NUMBER is as `krait generators` lists it. Without it: the backtrace of the selected thread, through all resumers."""
+NUMBER is as `krait generators` or `krait tasks` (T1, T2, ...) lists it. Without it: the backtrace of the selected thread,
+through all resumers."""
 
     LEAST_ADDRESS = 4096
 
@@ -61,18 +94,43 @@ NUMBER is as `krait generators` lists it. Without it: the backtrace of the selec
             with selection_kept():
                 backtrace_of_thread(argument)
             return
+        tasks = all_tasks()
+        if re.fullmatch("[tT][0-9]+", which):
+            task = tasks[int(which[1:]) - 1] if 0 < int(which[1:]) <= len(tasks) else None
+            if task is None:
+                raise gdb.GdbError("There is no such task: see `krait tasks`.")
+            wanted = task.address
+        else:
+            wanted = int(gdb.parse_and_eval(which))
+            task = next((each for each in tasks if each.address == wanted), None)
+        if task is not None:
+            with selection_kept():
+                self.print_task(task, options)
+            return
         table = Table()
-        wanted = int(gdb.parse_and_eval(which))
         address = next((address for number, address in enumerate(addresses(table), 1)
                         if wanted == (number if wanted < self.LEAST_ADDRESS else address)), None)
         if address is None:
             raise gdb.GdbError("There is no such generator: see `krait generators`.")
         with selection_kept():
-            self.print_chain(chain(table, address), options)
+            self.print_chain(chain(table, address), tasks, options)
 
     @staticmethod
-    def print_chain(generators, options):
-        thread = None
+    def print_task(task, options):
+        if task.left():
+            print("%s, %s:" % (task, task.state))
+            backtrace_of_task(task, options)
+        elif task.state == "running":
+            thread = thread_on(task)
+            print("%s, running in %s" % (task, "thread %d:" % thread.num if thread else "no thread known"))
+            if thread is not None:
+                backtrace_of_thread(options)
+        else:
+            print("%s, %s" % (task, task.state))
+
+    @staticmethod
+    def print_chain(generators, tasks, options):
+        thread = task = None
         for generator in generators:
             if generator.left():
                 delegating = "awaiting" if generator.kind else "delegating"
@@ -84,13 +142,20 @@ NUMBER is as `krait generators` lists it. Without it: the backtrace of the selec
                 print("%s, %s" % (generator, state))
             elif thread is not None:
                 print("%s, running in thread %d: see above" % (generator, thread.num))
+            elif task is not None:
+                print("%s, running in %s: see above" % (generator, task))
             else:
-                thread = thread_on(generator)
-                print("%s, running in %s" % (generator, "thread %d:" % thread.num if thread else "no thread known"))
-                if thread is not None:
+                task = task_around(generator, tasks)
+                thread = None if task else thread_on(generator)
+                print("%s, running in %s" % (generator, "%s, %s:" % (task, task.state) if task else
+                                             "thread %d:" % thread.num if thread else "no thread known"))
+                if task is not None:
+                    backtrace_of_task(task, options)
+                elif thread is not None:
                     backtrace_of_thread(options)
 
 
 Krait()
 Generators()
+Tasks()
 Backtrace()

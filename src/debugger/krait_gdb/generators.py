@@ -26,7 +26,7 @@ class Table:
             vars(self).update(zip(self.MEMBERS, words(address, len(self.MEMBERS))))
         except gdb.MemoryError:
             raise gdb.GdbError("There is neither a process nor a core dump.") from None
-        if self.version != 3:
+        if self.version != 4:
             raise gdb.GdbError("krait_debugger_table has version %d, which this script does not know." % self.version)
 
 
@@ -73,20 +73,13 @@ class Generator:
         return self.started() and self.resume_at != 0
 
     def stack_used(self):
-        """generator::stack_used(): how many bytes lie above the lowest that is not zero."""
-        end = self.limit + self.size
-        for place in range(self.limit, end, 4096):
-            try:
-                page = gdb.selected_inferior().read_memory(place, min(4096, end - place)).tobytes()
-            except gdb.MemoryError:  # of a page that was never touched, a core dump may have nothing
-                continue
-            used = page.lstrip(b"\0")
-            if used:
-                return end - place - len(page) + len(used)
-        return 0
+        """generator::stack_used()"""
+        return used_of(self.limit, self.size)
 
     def holds(self, sp):
         return self.limit <= sp < self.address
+
+    covers = holds
 
     def registers(self, machine):
         # Where to continue is an address in code on the native backend, and one on the stack itself with Boost.Context.
@@ -96,18 +89,42 @@ class Generator:
         return "%s%s at %#x" % (self.kind, self.name, self.address)
 
 
-def addresses(table):
-    """The frames of all generators."""
+def used_of(limit, size):
+    """How many bytes of a stack lie above the lowest that is not zero."""
+    end = limit + size
+    for place in range(limit, end, 4096):
+        try:
+            page = gdb.selected_inferior().read_memory(place, min(4096, end - place)).tobytes()
+        except gdb.MemoryError:  # of a page that was never touched, a core dump may have nothing
+            continue
+        used = page.lstrip(b"\0")
+        if used:
+            return end - place - len(page) + len(used)
+    return 0
+
+
+def residents(table):
+    """Who lives on the stacks of pools: the addresses of frames, and of lodgers, plus one (detail/resident.hpp)."""
     arena = word(table.arenas)
     while arena:
         for top in tops(table, arena):
             try:
-                frame = word(top)
+                resident = word(top)
             except gdb.MemoryError:  # a page that a core dump lacks
                 continue
-            if frame:
-                yield frame
+            if resident:
+                yield resident
         arena = word(arena + table.arena_next)
+
+
+def lodgers(table):
+    """Who lives on a stack, and is no frame."""
+    return (resident - 1 for resident in residents(table) if resident & 1)
+
+
+def addresses(table):
+    """The frames of all generators."""
+    yield from (resident for resident in residents(table) if not resident & 1)
     entry = word(table.unpooled_frames)
     while entry:
         yield word(entry + table.unpooled_frame_self)

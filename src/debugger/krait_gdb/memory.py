@@ -15,6 +15,10 @@ def word(address):
     return words(address, 1)[0]
 
 
+def byte(address):
+    return gdb.selected_inferior().read_memory(address, 1)[0][0]
+
+
 @functools.lru_cache(maxsize=None)
 def symbol_in(program, name):
     try:

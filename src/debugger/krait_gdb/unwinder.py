@@ -66,7 +66,7 @@ def resumer_of_base(machine, sp, pc):
     start = symbol("make_fcontext")
     if start is None or not 0 <= pc - start < 128:
         return None
-    if sp % 64 != 0:  # the stack begins at the generator's frame
+    if sp % 64 != 0:  # the stack begins at the generator's frame; or at a task's worker, whom nobody has resumed
         return None
     try:
         table = Table()
