@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "krait/hooks.hpp"
 
+#include <atomic>
 #include <cstdio>
 #include <exception>
 #include <mutex>
@@ -61,7 +62,21 @@ warning_hook set_warning_hook(warning_hook hook) {
 
 namespace detail {
 
+namespace {
+constinit std::atomic<keeper> keepers[2];
+}
+
+void set_keeper(keeper_of which, keeper asked) noexcept {
+  keepers[static_cast<int>(which)].store(asked, std::memory_order_relaxed);
+}
+
 void report_unraisable(std::exception_ptr exception, std::string message) noexcept {
+  for (const std::atomic<keeper>& each : keepers) {
+    const keeper asked = each.load(std::memory_order_relaxed);
+    if (asked != nullptr && asked(exception)) {
+      return;
+    }
+  }
   try {
     const unraisable_hook hook = on_unraisable().get();
     if (exception == nullptr) {

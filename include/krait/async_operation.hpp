@@ -103,17 +103,22 @@ class [[nodiscard]] async_operation {
     }
   }
 
-  /// Runs it to its end, and returns what a coroutine would that awaits it; `between()` is called where that would
-  /// yield to its driver. Throws what a coroutine would be thrown; what `between` throws is raised in the body.
+  /// Runs it to its end, and returns what a coroutine would that awaits it; `between()`, or `between(value)`, is called
+  /// where that would yield to its driver. Throws what a coroutine would be thrown; what `between` throws is raised in
+  /// the body.
   template <class Between>
   return_type drive(Between between)
-    requires std::is_void_v<DriverYield>
+    requires std::is_void_v<DriverSend>
   {
     progress reached = resume(nullptr);
     while (reached.came_to == end::not_yet) {
       std::exception_ptr raised;
       try {
-        between();
+        if constexpr (std::is_void_v<DriverYield>) {
+          between();
+        } else {
+          between(driven(reached));
+        }
       } catch (...) {
         raised = std::current_exception();
       }

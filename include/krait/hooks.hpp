@@ -41,6 +41,12 @@ namespace detail {
 /// says so. Never throws.
 void report_unraisable(std::exception_ptr exception, std::string message) noexcept;
 
+/// An event loop's, asked before the hook: does it keep the exception, to raise it later?
+using keeper = bool (*)(const std::exception_ptr& exception) noexcept;
+/// Each backend has a loop of its own. Any thread may call it.
+enum class keeper_of { native, fcontext };
+void set_keeper(keeper_of which, keeper asked) noexcept;
+
 /// The same: "Exception ignored while ACTION OBJECT".
 void report_ignored(std::exception_ptr exception, std::string_view action, std::string_view object) noexcept;
 

@@ -16,6 +16,7 @@
 #include "asyncio/worker.hpp"
 #include "krait/asyncio/await.hpp"
 #include "krait/exceptions.hpp"
+#include "krait/hooks.hpp"
 #include "krait/stack.hpp"
 
 namespace krait::asyncio::detail {
@@ -220,10 +221,35 @@ int task_state::uncancel() noexcept {
 
 namespace {
 constinit std::mutex loops_mutex;
+
+/// A cancellation that cannot be raised, as it comes out of a generator that is destroyed, is raised at the next wait.
+bool keep_cancellation(const std::exception_ptr& exception) noexcept {
+  loop_state* const loop = loop_state::running_here();
+  if (loop == nullptr || loop->current == nullptr || exception == nullptr) {
+    return false;
+  }
+  try {
+    std::rethrow_exception(exception);
+  } catch (const cancelled_error& raised) {
+    loop->current->must_cancel = true;
+    loop->current->message = raised.message();
+    return true;
+  } catch (...) {
+    return false;
+  }
 }
+
+#if defined(KRAIT_NATIVE)
+constexpr auto keeper_here = krait::detail::keeper_of::native;
+#else
+constexpr auto keeper_here = krait::detail::keeper_of::fcontext;
+#endif
+
+}  // namespace
 
 loop_state::loop_state(boost::asio::io_context* context)
     : reactor(context, [](void* self) { static_cast<loop_state*>(self)->take_turns(); }, this) {
+  krait::detail::set_keeper(keeper_here, &keep_cancellation);
   const std::lock_guard guard(loops_mutex);
   next_loop = loops;
   if (next_loop != nullptr) {

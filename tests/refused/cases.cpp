@@ -2,6 +2,7 @@
 // What does not compile, and what krait says then. tests/refused/run compiles each part by itself: it must
 // fail with the text that its first line has.
 
+#include <krait/asyncio.hpp>
 #include <krait/krait.hpp>
 
 #include <exception>
@@ -298,4 +299,19 @@ krait::generator<int> refused() {
 //! what is sent to this generator or coroutine cannot be sent on to what it delegates to or awaits
 krait::generator<int, std::optional<int>> refused(krait::generator<int, std::string>& inner) {
   return [&](auto& yield) { yield.from(inner); };
+}
+
+//! bad yield: what a coroutine yields to the event loop must be void or a future
+void refused(krait::coroutine<std::string>&& yields_text) {
+  krait::asyncio::await(std::move(yields_text));
+}
+
+//! bad yield: what a coroutine yields to the event loop must be void or a future, and its Send void
+void refused(krait::coroutine<void, std::optional<int>>&& wants_a_number) {
+  krait::asyncio::await(std::move(wants_a_number));
+}
+
+//! bad yield: an asynchronous generator's DriverYield must be void or a future for the event loop
+void refused(krait::async_generator<int, void, std::string>& g) {
+  krait::asyncio::await(g.anext());
 }

@@ -17,6 +17,36 @@ using clock = std::chrono::steady_clock;
 using duration = clock::duration;
 using time_point = clock::time_point;
 
+namespace detail {
+inline namespace KRAIT_BACKEND {
+
+/// Is it a future, or nothing, that a coroutine yields to its driver, and does it want nothing sent?
+template <class Yield, class Send>
+inline constexpr bool for_the_loop =
+    std::is_void_v<Send> &&
+    (std::is_void_v<Yield> || std::is_base_of_v<any_future, std::remove_cvref_t<Yield>>);
+
+/// What the loop does with what is yielded to it. Throws what the future raises.
+inline void wait_yielded() {
+  sleep_turn();
+}
+inline void wait_yielded(const any_future& of) {
+  if (!of) {
+    return sleep_turn();
+  }
+  const any_future held = of;
+  future_state& state = access::state_of(held);
+  if (!state.done()) {
+    wait_done(state);
+  }
+  if (state.status != status::finished) {
+    throw_no_value(state);
+  }
+}
+
+}  // namespace KRAIT_BACKEND
+}  // namespace detail
+
 inline namespace KRAIT_BACKEND {
 
 /// Waits until the future is done and returns its value, or throws its exception. One that is done does not wait.
@@ -67,11 +97,15 @@ KRAIT_ALWAYS_INLINE inline T await(future<T>&& of) {
 }
 
 /// Runs a coroutine to its end, in this task, and returns what it returns. It and what it awaits may wait as any
-/// function may; where it yields nothing to its driver, it lets the others have a turn.
+/// function may. Of what it yields to its driver, which is the loop, a future is waited for, and raised in it what that
+/// raises; to yield nothing, or a future of none, lets the others have a turn.
 ///
 /// Throws what leaves the coroutine; runtime_error outside of a task. Python: `await coroutine`.
-template <class R>
-R await(coroutine<void, void, R>&& of) {
+template <class Yield, class Send, class R>
+R await(coroutine<Yield, Send, R>&& of) {
+  static_assert(detail::for_the_loop<Yield, Send>,
+                "await: bad yield: what a coroutine yields to the event loop must be void or a future, and "
+                "its Send void");
   detail::this_task();
   std::exception_ptr raised;
   for (;;) {
@@ -84,7 +118,11 @@ R await(coroutine<void, void, R>&& of) {
       }
     }
     try {
-      detail::sleep_turn();
+      if constexpr (std::is_void_v<Yield>) {
+        detail::wait_yielded();
+      } else {
+        detail::wait_yielded(*step);
+      }
     } catch (...) {
       raised = std::current_exception();
     }
@@ -93,10 +131,14 @@ R await(coroutine<void, void, R>&& of) {
 
 /// Runs an operation of an asynchronous generator to its end, as a coroutine. Throws, too, stop_async_iteration at the
 /// generator's end. Python: `await anext(g)`.
-template <class Yield, class Send, krait::detail::async_method method>
-auto await(async_operation<Yield, Send, void, void, method>&& of) {
+template <class Yield, class Send, class DriverYield, class DriverSend, krait::detail::async_method method>
+auto await(async_operation<Yield, Send, DriverYield, DriverSend, method>&& of) {
+  static_assert(
+      detail::for_the_loop<DriverYield, DriverSend>,
+      "await: bad yield: an asynchronous generator's DriverYield must be void or a future for the event "
+      "loop, and its DriverSend void");
   detail::this_task();
-  return of.drive([] { detail::sleep_turn(); });
+  return of.drive([](const auto&... yielded) { detail::wait_yielded(yielded...); });
 }
 
 /// Calls `body()` and returns what it returns; nothing in it is cancelled: that waits until it has ended, and is raised
