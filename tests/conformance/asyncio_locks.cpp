@@ -956,6 +956,7 @@ TEST_CASE("AIO-LOCK-053 repr of a barrier") {
     CHECK(barrier.broken());
     for (std::size_t i = 0; i < waiters.size(); ++i) {
       const auto raised = raised_by([&] { asyncio::await(waiters[i]); });
+      CAPTURE(i);
       CHECK((i < 5 ? raised == nullptr : is_a<asyncio::broken_barrier_error>(raised)));
     }
   });
