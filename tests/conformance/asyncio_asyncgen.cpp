@@ -483,7 +483,8 @@ TEST_CASE("AIO-AGEN-028 AIO-AGEN-029 while one task has it make a step, no other
   });
 }
 
-TEST_CASE("one that is dropped when the loop ends is closed by the loop, in a task, though that cancels all") {
+TEST_CASE(
+    "one that is dropped when the loop ends is closed by the loop, in a task, though that cancels all") {
   int done = 0;
   const auto make = [&]() -> std::unique_ptr<generator> {
     return std::make_unique<generator>([&](auto& yield) {
