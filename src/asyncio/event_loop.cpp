@@ -310,6 +310,7 @@ std::string threadsafe_handle::repr() const {
 event_loop::event_loop(run_options options) : state_(new detail::loop_state(options.context)) {
   state_->face = this;
   state_->turns_per_poll = options.turns_per_poll;
+  state_->virtual_time = options.virtual_time;
   const char* const asked = std::getenv("KRAIT_DEBUG");  // NOLINT(concurrency-mt-unsafe)
   state_->set_debug(options.debug.value_or(asked != nullptr && *asked != '\0' && *asked != '0'));
 }
@@ -345,7 +346,7 @@ handle event_loop::call_at(time_point when, std::function<void()> function, deta
 }
 
 handle event_loop::call_later(duration delay, std::function<void()> function, detail::site created) {
-  return call_at(clock::now() + delay, std::move(function), created);
+  return call_at(time() + delay, std::move(function), created);
 }
 
 threadsafe_handle event_loop::call_soon_threadsafe(std::function<void()> function, detail::site created) {

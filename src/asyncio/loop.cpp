@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "krait/asyncio/detail/loop.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <charconv>
 #include <cstdint>
@@ -316,7 +317,7 @@ void loop_state::check_thread() const {
 
 void loop_state::step_ended(const std::string& what) noexcept {
   const std::int64_t began = std::exchange(step_began, 0);
-  const std::int64_t took = now() - began;
+  const std::int64_t took = steady_now() - began;
   if (began != 0 && took >= slow) {
     char seconds[32];
     std::snprintf(seconds, sizeof seconds, "%.3f", static_cast<double>(took) / 1e9);
@@ -350,7 +351,7 @@ krait::detail::flow* loop_state::next(worker* here) noexcept {
     void* const what = reinterpret_cast<void*>(entry & ~ready_queue::mask);
     switch (entry & ready_queue::mask) {
       case ready_queue::watched:
-        step_began = now();
+        step_began = steady_now();
         [[fallthrough]];
       case ready_queue::parked:
         ready.pop();
@@ -368,7 +369,7 @@ krait::detail::flow* loop_state::next(worker* here) noexcept {
         }
         if (krait::detail::flow* const to = start(task, here)) {
           ready.pop();
-          step_began = debug ? now() : 0;
+          step_began = debug ? steady_now() : 0;
           return to;
         }
         return &outside;  // which raises what there was no memory for
@@ -455,7 +456,7 @@ void loop_state::run_callback(callback& what) {
   } end{callback_context, callback_name};
   try {
     if (debug) [[unlikely]] {
-      step_began = now();
+      step_began = steady_now();
     }
     what.run(what);
     if (debug) [[unlikely]] {
@@ -514,6 +515,9 @@ void loop_state::soon(std::function<void()> function) {
 void loop_state::collect_timers() noexcept {
   if (timers.earliest() == timers::never) {
     return;
+  }
+  if (virtual_time && ready.empty()) {
+    virtual_now = std::max(virtual_now, timers.earliest());
   }
   const std::int64_t by = now();
   while (callback* const due = timers.pop_due(by)) {
@@ -576,7 +580,7 @@ void loop_state::take_turns() {
   if (!ready.empty()) {
     reactor.schedule();
   } else if (timers.earliest() != timers::never) {
-    reactor.wake_at(timers.earliest());
+    wake_at(timers.earliest());
   }
 }
 
@@ -825,7 +829,7 @@ void sleep_turn() {
   deliver(self, cancellable);
 }
 
-void sleep_until(std::int64_t when) {
+void sleep_for(std::int64_t delay) {
   task_state& self = this_task();
   parked here(self);
   struct alarm : timer {
@@ -839,7 +843,7 @@ void sleep_until(std::int64_t when) {
       };
     }
   } ring(*self.loop, here);
-  ring.arm(when);
+  ring.arm(self.loop->now() + delay);
   here.wait();
 }
 

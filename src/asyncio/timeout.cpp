@@ -38,7 +38,7 @@ void timeout_scope::arm(std::optional<time_point> when) {
     return;
   }
   alarm_.reserve();
-  if (*when <= clock::now()) {
+  if (*when <= task_.loop->time()) {
     task_.loop->queue(alarm_);  // in the next turn
   } else {
     alarm_.arm(when->time_since_epoch() / std::chrono::nanoseconds(1));

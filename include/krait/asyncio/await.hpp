@@ -167,7 +167,7 @@ inline void sleep(duration delay) {
   if (delay <= duration::zero()) {
     return detail::sleep_turn();
   }
-  detail::sleep_until(detail::loop_state::now() + delay / std::chrono::nanoseconds(1));
+  detail::sleep_for(delay / std::chrono::nanoseconds(1));
 }
 
 /// The same, and returns `value`. Python: `await asyncio.sleep(delay, value)`.
@@ -179,7 +179,7 @@ std::decay_t<T> sleep(duration delay, T&& value) {
 
 /// Waits until then, or a turn if that has been.
 inline void sleep_until(time_point when) {
-  sleep(when - clock::now());
+  sleep(when - detail::this_task().loop->time());
 }
 
 }  // namespace KRAIT_BACKEND

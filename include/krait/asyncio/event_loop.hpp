@@ -26,6 +26,9 @@ struct run_options {
   unsigned turns_per_poll = 1;
   /// The application's, which must outlive the loop, and be run by one thread. Null: the loop has its own.
   boost::asio::io_context* context = nullptr;
+  /// For tests of what waits: time stands still while anything can run, and then goes at once to the next deadline; it
+  /// begins at zero. Threads and operations of Asio's are not waited for. Trio's MockClock, with autojump.
+  bool virtual_time = false;
   /// Debug mode, which is slower; none: if KRAIT_DEBUG=1 is in the environment. Reported is what takes a callback or a step
   /// of a task longer than slow_callback_duration. What must be called by the loop's thread says so. And a loop that
   /// runs ends with a runtime_error, instead of waiting for ever, when there are tasks and nothing could wake one: no
@@ -183,7 +186,8 @@ class event_loop {
   /// For what is built on loops.
   detail::loop_state& state() noexcept { return *state_; }
 
-  time_point time() const noexcept { return clock::now(); }
+  /// What deadlines are compared with: clock::now(), unless its time is virtual. Python: `loop.time()`.
+  time_point time() const noexcept { return state_->time(); }
 
   /// Who is told of exceptions that nobody can catch; empty: stderr. Python: `loop.set_exception_handler(handler)`.
   void set_exception_handler(std::function<void(const error_report&)> handler) {

@@ -128,7 +128,7 @@ auto timeout_at(std::optional<time_point> when, Body&& body) {
 /// The same, so long from now. Python: `async with asyncio.timeout(delay)`.
 template <class Body>
 auto timeout(std::optional<duration> delay, Body&& body) {
-  return timeout_at(delay ? std::optional(clock::now() + *delay) : std::nullopt, std::forward<Body>(body));
+  return timeout_at(delay ? std::optional(detail::this_task().loop->time() + *delay) : std::nullopt, std::forward<Body>(body));
 }
 
 /// The same of a body that returns nothing; and nothing is thrown: false if the deadline has ended the body. Python:
@@ -136,7 +136,7 @@ auto timeout(std::optional<duration> delay, Body&& body) {
 template <class Body>
 bool move_on_after(duration delay, Body&& body) {
   bool ended = false;
-  timeout_scope::run(clock::now() + delay, body, &ended);
+  timeout_scope::run(detail::this_task().loop->time() + delay, body, &ended);
   return !ended;
 }
 

@@ -2,15 +2,19 @@
 """Random programs of tasks, and CPython's asyncio that runs them. Runs in CPython 3.14 (Pyodide) and in what generates.
 
 A program is a line: bodies of tasks, each `[ operations ]`. An operation is a word, numbers, blocks of operations, and
-a semicolon. The trace is what each operation came to, in order. No time passes: what waits, waits for others.
+a semicolon. The trace is what each operation came to, in order. Time is virtual: it passes when nothing can run.
 """
 
 import asyncio
 import collections
 import contextvars
+import itertools
 import random
+import sys
 
 LIMIT = 24  # tasks of a program
+TICK = 1 / 512  # seconds: sums of it are exact, in floating point and in nanoseconds
+DELAYS = (0, None, 1000, 2 * TICK)
 
 
 def parse(line):
@@ -45,8 +49,8 @@ def parse(line):
 SIMPLE = [("s", 0), ("y", 2), ("aw", 1), ("ca", 2), ("un", 0), ("cg", 0), ("fs", 1), ("fe", 1), ("fc", 1), ("fa", 1),
           ("la", 1), ("lr", 1), ("es", 1), ("ec", 1), ("ew", 1), ("sa", 0), ("sr", 0), ("qp", 1), ("qg", 0), ("ga", 3),
           ("wt", 3), ("sh", 1), ("wf", 2), ("ra", 1), ("rt", 1), ("cs", 1), ("cw", 1), ("cn", 1), ("vs", 1), ("vg", 0),
-          ("ge", 2), ("nc", 0), ("as", 2)]
-WEIGHTS = {"s": 5, "y": 6, "ca": 5, "aw": 4, "fa": 3, "ra": 1, "rt": 1, "gs": 6}
+          ("ge", 2), ("nc", 0), ("as", 2), ("sl", 1), ("gn", 2)]
+WEIGHTS = {"s": 5, "sl": 4, "gn": 3, "y": 6, "ca": 5, "aw": 4, "fa": 3, "ra": 1, "rt": 1, "gs": 6}
 
 
 def generate(seed, index):
@@ -61,7 +65,7 @@ def generate(seed, index):
             return int(r.random() < 0.35)
         if word in ("aw", "sh", "ga", "wt", "wf", "ca", "as"):
             if word == "wf" and i == 1:
-                return r.randrange(3)
+                return r.randrange(len(DELAYS))
             if (word == "ga" and i == 2) or (word == "wt" and i == 2):
                 return r.randrange(3)
             return r.randrange(8)
@@ -79,7 +83,7 @@ def generate(seed, index):
             if kind == "fi":
                 blocks.append(ops(depth + 1, in_group, 2))
             if kind == "to":
-                numbers = [r.randrange(3)]
+                numbers = [r.randrange(len(DELAYS))]
             return kind, numbers, blocks
         choices = simple + ([("gs", 2)] * 1 if in_group else [])
         word, count = r.choices(choices, [WEIGHTS.get(c[0], 2) for c in choices])[0]
@@ -118,9 +122,27 @@ class Selector:
         pass
 
 
+made = itertools.count()
+
+
+class TimerHandle(asyncio.TimerHandle):
+    """Of those that are due at the same time, the first comes first; CPython's heap has no such order."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.number = next(made)
+
+    def __lt__(self, other):
+        return (self._when, self.number) < (other._when, other.number)
+
+
+asyncio.events.TimerHandle = TimerHandle
+
+
 class VirtualLoop(asyncio.base_events.BaseEventLoop):
     def __init__(self):
         super().__init__()
+        self._clock_resolution = 1e-9
         self.now = 0.0
         self._selector = Selector(self)
 
@@ -211,10 +233,23 @@ class World:
             except BaseException as e:
                 self.put(me, word + "!" + shown(e))
                 raise
+            self.put(me, word + ("" if result is None or blocks else f"={result}"))
             if word == "rt" or (blocks and result is not None):
                 return result
-            self.put(me, word + ("" if result is None or blocks else f"={result}"))
         return None
+
+    async def ticks(self, depth, count, me):
+        """In krait a plain generator."""
+        try:
+            if depth > 0:
+                async for v in self.ticks(depth - 1, count, me):
+                    yield v
+            else:
+                for i in range(count):
+                    await asyncio.sleep(i % 2 * TICK)
+                    yield i + 1
+        finally:
+            self.put(me, f"end{depth}")
 
     async def one(self, word, n, blocks, me, group):
         loop = asyncio.get_running_loop()
@@ -222,6 +257,13 @@ class World:
         match word:
             case "s":
                 await asyncio.sleep(0)
+            case "sl":
+                await asyncio.sleep((n[0] + 1) * TICK)
+            case "gn":
+                total = 0
+                async for v in self.ticks(n[0], n[1], me):
+                    total += v
+                return total
             case "y":
                 self.make(loop.create_task, *n)
             case "gs":
@@ -305,7 +347,7 @@ class World:
                     return await asyncio.shield(t)
             case "wf":
                 if (t := self.after(me, n[0])) is not None:
-                    return await asyncio.wait_for(t, (0, None, 1000)[n[1]])
+                    return await asyncio.wait_for(t, DELAYS[n[1]])
             case "ra":
                 raise ValueError(str(n[0]))
             case "rt":
@@ -327,7 +369,7 @@ class World:
                     return await self.run(blocks[1], me, group)
             case "to":
                 try:
-                    async with asyncio.timeout((0, None, 1000)[n[0]]):
+                    async with asyncio.timeout(DELAYS[n[0]]):
                         return await self.run(blocks[0], me, group)
                 except TimeoutError:
                     self.put(me, "late")
@@ -344,8 +386,8 @@ class World:
 async def main(world):
     world.make(asyncio.get_running_loop().create_task, 0, 0)
     world.make(asyncio.get_running_loop().create_task, 1, 0)
-    for _ in range(12):
-        await asyncio.sleep(0)
+    for i in range(12):
+        await asyncio.sleep(i // 8 * TICK)
     for round in range(200):
         left = [t for t in world.tasks if t is not None and not t.done()]
         if not left:
@@ -353,8 +395,8 @@ async def main(world):
         world.put("-", f"cancel {len(left)}")
         for t in left:
             t.cancel("end")
-        for _ in range(6):
-            await asyncio.sleep(0)
+        for i in range(6):
+            await asyncio.sleep(i // 5 * TICK)
     states = []
     for t in world.tasks:
         if t is None:
@@ -368,6 +410,9 @@ async def main(world):
         else:
             states.append(str(t.result()))
     world.put("-", " ".join(states))
+
+
+sys.unraisablehook = lambda _: None  # of tasks that refuse to end
 
 
 def run(line):

@@ -16,6 +16,8 @@
 #include <utility>
 #include <vector>
 
+#include <krait/generator.hpp>
+
 // Runs random programs of tasks, a line each, as harness.py does, and prints their traces. With --corpus FILE, lines of
 // a program and of CPython's trace, in turn: it prints where they differ, and how many do not.
 
@@ -23,6 +25,8 @@ namespace {
 
 namespace asyncio = krait::asyncio;
 using namespace std::chrono_literals;
+
+constexpr asyncio::duration tick = 1953125ns;  // 1/512 s: exact in floating point, too
 
 struct operation {
   std::string word;
@@ -153,10 +157,10 @@ struct world {
         put(me, each.word + "!" + shown(std::current_exception()));
         throw;
       }
+      put(me, each.word + (came && each.blocks.empty() ? "=" + *came : ""));
       if (each.word == "rt" || (!each.blocks.empty() && came)) {
         return came;
       }
-      put(me, each.word + (came ? "=" + *came : ""));
     }
     return {};
   }
@@ -164,8 +168,33 @@ struct world {
   static std::optional<asyncio::duration> delay(std::size_t which) {
     return which == 0   ? std::optional<asyncio::duration>(0s)
            : which == 1 ? std::nullopt
-                        : std::optional<asyncio::duration>(1000s);
+           : which == 2 ? std::optional<asyncio::duration>(1000s)
+                        : std::optional<asyncio::duration>(2 * tick);
   }
+
+  krait::generator<int> ticks(std::size_t depth, int count, std::size_t me) {
+    return [this, depth, count, me](auto& yield) {
+      const ending told{*this, me, depth};
+      if (depth == 0) {
+        for (int i = 0; i < count; ++i) {
+          asyncio::sleep(i % 2 * tick);
+          yield(i + 1);
+        }
+      } else if (depth == 1) {
+        for (const int v : ticks(0, count, me)) {
+          yield(v);
+        }
+      } else {
+        yield.from(ticks(depth - 1, count, me));
+      }
+    };
+  }
+  struct ending {
+    world& self;
+    std::size_t me;
+    std::size_t depth;
+    ~ending() { self.put(me, "end" + std::to_string(depth)); }
+  };
 
   result one(const operation& what, std::size_t me, asyncio::task_group_scope* group) {
     const std::string& word = what.word;
@@ -176,6 +205,14 @@ struct world {
     };
     if (word == "s") {
       asyncio::sleep(0s);
+    } else if (word == "sl") {
+      asyncio::sleep((static_cast<int>(n(0)) + 1) * tick);
+    } else if (word == "gn") {
+      int total = 0;
+      for (const int v : ticks(n(0), static_cast<int>(n(1)), me)) {
+        total += v;
+      }
+      return text(total);
     } else if (word == "y") {
       make(create, n(0), n(1));
     } else if (word == "gs") {
@@ -333,7 +370,7 @@ struct world {
     make(create, 0, 0);
     make(create, 1, 0);
     for (int i = 0; i < 12; ++i) {
-      asyncio::sleep(0s);
+      asyncio::sleep(i / 8 * tick);
     }
     for (int round = 0; round < 200; ++round) {
       std::vector<asyncio::task<int>> left;
@@ -350,7 +387,7 @@ struct world {
         each.cancel("end");
       }
       for (int i = 0; i < 6; ++i) {
-        asyncio::sleep(0s);
+        asyncio::sleep(i / 5 * tick);
       }
     }
     std::string states;
@@ -385,7 +422,7 @@ struct world {
 
 std::string trace_of(const std::string& program) {
   std::string trace;
-  asyncio::event_loop loop;
+  asyncio::event_loop loop({.virtual_time = true});
   loop.set_exception_handler([](const asyncio::error_report&) {});
   loop.run_until_complete([&] {
     const auto all = std::make_unique<world>(parse(program));

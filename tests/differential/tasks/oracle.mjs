@@ -13,4 +13,4 @@ for (let i = Number(first); i < Number(first) + Number(count); i += 50) {
   const n = Math.min(50, Number(first) + Number(count) - i);
   process.stdout.write(python.runPython(`harness.run_batch(${JSON.stringify(seed)}, ${i}, ${n})`) + "\n");
 }
-process.exit();
+process.stdout.write("", () => process.exit()); // not before all is written

@@ -217,6 +217,9 @@ struct loop_state {
   std::vector<std::weak_ptr<async_generator_object>> async_generators;  ///< that have begun
   std::shared_ptr<dropped_generators> dropped = std::make_shared<dropped_generators>();
 
+  bool virtual_time = false;     ///< see run_options
+  std::int64_t virtual_now = 0;  ///< nanoseconds
+
   bool debug = false;
   std::unordered_map<const future_state*, site> created;  ///< where, of those that were made in debug mode
   ready_queue::tag as_parked = ready_queue::parked;
@@ -242,8 +245,21 @@ struct loop_state {
     return static_cast<loop_state*>(krait::detail::running_loop());
   }
 
-  static std::int64_t now() noexcept {
+  static std::int64_t steady_now() noexcept {
     return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
+  }
+  /// The time that its deadlines are of: nanoseconds, or the same as of steady_clock.
+  std::int64_t now() const noexcept { return virtual_time ? virtual_now : steady_now(); }
+  std::chrono::steady_clock::time_point time() const noexcept {
+    return std::chrono::steady_clock::time_point(std::chrono::nanoseconds(now()));
+  }
+  /// Has its turns taken when that deadline has come, or before.
+  void wake_at(std::int64_t when) {
+    if (virtual_time) {
+      reactor.schedule();
+    } else {
+      reactor.wake_at(when);
+    }
   }
 
   void check_open() const;
@@ -357,7 +373,7 @@ struct timer : callback {
     slot = loop.timers.add(when, *this);
     armed = true;
     if (!loop.in_turns) {
-      loop.reactor.wake_at(when);
+      loop.wake_at(when);
     }
   }
   /// Also if it has rung, and is queued.
@@ -488,7 +504,8 @@ struct task_progress {
 task_progress progress_of(const task_state& of) noexcept;
 
 void sleep_turn();
-void sleep_until(std::int64_t when);
+/// Nanoseconds.
+void sleep_for(std::int64_t delay);
 
 /// A task that waits for an operation of Asio's. What its handler does, on whatever thread.
 struct operation_base : waiter {
