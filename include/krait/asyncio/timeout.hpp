@@ -128,7 +128,8 @@ auto timeout_at(std::optional<time_point> when, Body&& body) {
 /// The same, so long from now. Python: `async with asyncio.timeout(delay)`.
 template <class Body>
 auto timeout(std::optional<duration> delay, Body&& body) {
-  return timeout_at(delay ? std::optional(detail::this_task().loop->time() + *delay) : std::nullopt, std::forward<Body>(body));
+  return timeout_at(delay ? std::optional(detail::this_task().loop->time() + *delay) : std::nullopt,
+                    std::forward<Body>(body));
 }
 
 /// The same of a body that returns nothing; and nothing is thrown: false if the deadline has ended the body. Python:
