@@ -26,6 +26,9 @@ exception_group::exception_group(const std::string& message, std::vector<std::ex
 }
 
 const exception_group* exception_group::in(const std::exception_ptr& exception) noexcept {
+  if (exception == nullptr) {
+    return nullptr;
+  }
   try {
     std::rethrow_exception(exception);
   } catch (const exception_group& group) {
@@ -60,7 +63,7 @@ std::exception_ptr exception_group::derived(std::vector<std::exception_ptr> some
     return nullptr;
   }
   std::exception_ptr made = derive(std::move(some));
-  if (made == nullptr || in(made) == nullptr) {
+  if (in(made) == nullptr) {
     throw type_error("derive must return an exception_group");
   }
   return made;

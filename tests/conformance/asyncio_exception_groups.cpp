@@ -200,6 +200,8 @@ struct plain_subclass : exception_group {
 TEST_CASE("AIO-EXG-001: a group is an exception") {
   CHECK(std::is_base_of_v<std::exception, exception_group>);
   CHECK(std::is_base_of_v<std::runtime_error, exception_group>);
+  CHECK(exception_group::in(ve("1")) == nullptr);
+  CHECK(exception_group::in(nullptr) == nullptr);
 }
 
 TEST_CASE("AIO-EXG-006 AIO-EXG-007: there is something in a group, and nothing that is no exception") {
