@@ -105,7 +105,8 @@ bool enter(const std::string& name) {
   const auto enter_turns = [&](const char* operation, auto turns) {
     return enter_one(operation, [=](auto& state) {
       const long tasks = state.range(0);
-      check(state, turns(tasks, [&] { return state.KeepRunningBatch(tasks); }), state.iterations());
+      const long taken = turns(tasks, [&] { return state.KeepRunningBatch(tasks); });
+      check(state, taken, state.iterations());
     });
   };
   if constexpr (requires { Self::turns(1, [] { return true; }); }) {
@@ -186,8 +187,9 @@ bool enter(const std::string& name) {
   if constexpr (requires { Self::echo(1, 1, [] { return true; }); }) {
     enter_one("echo", [](auto& state) {
       const int connections = static_cast<int>(state.range(0));
-      check(state, Self::echo(connections, batch / connections, [&] { return state.KeepRunningBatch(batch); }),
-            state.iterations());
+      const long trips =
+          Self::echo(connections, batch / connections, [&] { return state.KeepRunningBatch(batch); });
+      check(state, trips, state.iterations());
     })->Arg(1)->Arg(100);
   }
   if constexpr (requires { &Self::sleeping; }) {
