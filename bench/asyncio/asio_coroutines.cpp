@@ -87,23 +87,6 @@ struct asio_spawn {
   }
   static constexpr bool few = true;
 
-  static long spawn(long n) {
-    asio::io_context context(1);
-    const executor on = context.get_executor();
-    long sum = 0;
-    spawn_on(
-        on,
-        [&](yield_context yield) {
-          for (long i = 0; i < n; ++i) {
-            spawn_on(
-                on, [&, i](yield_context) { sum += i; }, yield);
-          }
-        },
-        rethrow);
-    context.run();
-    return sum;
-  }
-
   static long operation(long n) {
     asio::io_context context(1);
     asio::steady_timer reactor(context);
