@@ -167,7 +167,7 @@ namespace {
   }
   char text[32] = "Task-";
   const char* const end = std::to_chars(text + 5, text + sizeof text, ++last).ptr;
-  return {text, end};
+  return std::string(text, static_cast<std::size_t>(end - text));
 }
 
 }  // namespace

@@ -275,7 +275,9 @@ struct access {
 template <class T>
 future<T> make_future(loop_state& of, const site& created) {
   auto made = access::make<future<T>>(make_state<set_future<T>>(of));
-  note_creation(access::state_of(made), created);
+  if (of.debug) [[unlikely]] {
+    note_creation(access::state_of(made), created);
+  }
   return made;
 }
 
