@@ -24,6 +24,17 @@ struct resident_memory {
     }
     return found;
   }
+
+  /// What the machine has to spare, in bytes.
+  static long available() {
+    std::ifstream machine("/proc/meminfo");
+    for (std::string word; machine >> word;) {
+      if (long kib; word == "MemAvailable:" && machine >> kib) {
+        return kib * 1024;
+      }
+    }
+    return 0;
+  }
 };
 
 class stopwatch {

@@ -23,6 +23,7 @@ class Target:
 
 
 def ratio(operation, one, other, other_operation=None):
+    """`other_operation`: of `other`, where it is not the same."""
     return lambda ns: ns[operation, one] / ns[other_operation or operation, other]
 
 
@@ -56,6 +57,42 @@ def targets_of_both(one):
     ]
 
 
+def targets_of_loops(one):
+    """The event loop. `asio_without_reactor` is Asio at its best: it never asks the kernel for news."""
+    return [
+        Target("turn/1 / a chained post", ratio("turn/1", one, "asio"), at_most=0.35, counted=True),
+        Target("turn/100 / a chained post", ratio("turn/100", one, "asio"), at_most=0.3, counted=True),
+        Target("turn/100 / Boost.Fiber", ratio("turn/100", one, "boost_fiber"), at_most=0.3),
+        Target("turn/100000 / a chained post", ratio("turn/100000", one, "asio"), at_most=0.7),
+        Target("turn_in_generator/3 - /1 / two items of a generator",
+               lambda figures: (figures["turn_in_generator/3", one] - figures["turn_in_generator/1", one]) / 96,
+               at_most=1.1, counted=True),
+        Target("task_spawn / Boost.Fiber", ratio("task_spawn", one, "boost_fiber"), at_most=0.25),
+        Target("task_spawn_eager / Boost.Fiber", ratio("task_spawn_eager", one, "boost_fiber", "task_spawn"), at_most=0.15),
+        Target("task_spawn_1000 / Boost.Fiber", ratio("task_spawn_1000", one, "boost_fiber"), at_most=0.15),
+        Target("task_done / a call through a pointer", ratio("task_done", one, "indirect_call"), at_most=1),
+        Target("ping_pong: Boost.Fiber / krait", ratio("ping_pong", "boost_fiber", one), at_least=5),
+        Target("queue: Boost.Fiber / krait", ratio("queue", "boost_fiber", one), at_least=5),
+        Target("skynet: Boost.Fiber / krait", ratio("skynet/100000", "boost_fiber", one), at_least=5),
+        Target("skynet_eager: Boost.Fiber's skynet / krait",
+               lambda ns: ns["skynet/100000", "boost_fiber"] / ns["skynet_eager/100000", one], at_least=25),
+        Target("gather of three: instructions", lambda counts: counts["gather", one], at_most=1200, counted=True),
+        Target("timer: Asio / krait", ratio("timer", "asio", one), at_least=20),
+        Target("timers: Asio / krait", ratio("timers/100000", "asio", one), at_least=8),
+        Target("timeout: ns", lambda ns: ns["timeout", one], at_most=80),
+        Target("task_cancel / a throw and catch", ratio("task_cancel", one, "throw_catch", "throw"), at_most=4,
+               because="two are thrown: in the task, and by who waits for it"),
+        Target("operation / a chained post", ratio("operation", one, "asio"), at_most=1.2),
+        Target("echo/1, written first / callbacks", ratio("echo/1", f"{one}_written_first", "asio"), at_most=0.9, counted=True),
+        Target("echo/1: callbacks / written first", ratio("echo/1", "asio", f"{one}_written_first"), at_least=0.95),
+        Target("echo/100: callbacks / written first", ratio("echo/100", "asio", f"{one}_written_first"), at_least=0.95),
+        Target("sleeping: bytes for each", lambda ns: ns["sleeping_bytes", one], at_most=4700),
+        Target("sleeping, new stacks / page faults and guards",
+               ratio("sleeping_cold", one, "page_faults_guarded", "spawn_cold"), at_most=1.3),
+        Target("sleeping, used stacks: ns", lambda ns: ns["sleeping_warm", one], at_most=1200),
+    ]
+
+
 TARGETS = {
     "native": [
         Target("next / stackless", ratio("next", NATIVE, "stackless"), at_most=1.5),
@@ -72,6 +109,7 @@ TARGETS = {
         Target("close_plain / spawn", ratio("close_plain", NATIVE, NATIVE, "spawn"), at_most=2),
         *targets_of_both(NATIVE),
     ],
+    "native, event loop": targets_of_loops(NATIVE),
     "fcontext": [
         Target("next / raw fcontext", ratio("next", FCONTEXT, "raw_fcontext"), at_most=1.15),
         Target("next: Boost.Coroutine2 / krait", ratio("next", "coroutine2", FCONTEXT), at_least=1),
@@ -83,6 +121,7 @@ TARGETS = {
                because="in time 1.7: each of its four switches saves and loads the floating-point control words"),
         *targets_of_both(FCONTEXT),
     ],
+    "fcontext, event loop": targets_of_loops(FCONTEXT),
 }
 
 

@@ -6,32 +6,17 @@
 package main
 
 import (
-	"encoding/json"
-	"flag"
-	"fmt"
 	"log"
 	"math"
-	"os"
-	"regexp"
 	"runtime"
 	"strconv"
 	"strings"
-	"syscall"
-	"time"
 )
 
 const (
 	batch = 10_000 // as in bench/operations.hpp
 	alive = 100_000
 )
-
-func sumBelow(n int) int { return n * (n - 1) / 2 }
-
-func check(got, expected int) {
-	if got != expected {
-		log.Fatalf("got %d, expected %d", got, expected)
-	}
-}
 
 func counter(n int) <-chan int {
 	out := make(chan int)
@@ -145,18 +130,6 @@ func delegate(depth int) func(int) {
 	}
 }
 
-func resident() int {
-	status, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		log.Fatal(err)
-	}
-	kib, err := strconv.Atoi(regexp.MustCompile(`VmRSS:\s*(\d+)`).FindStringSubmatch(string(status))[1])
-	if err != nil {
-		log.Fatal(err)
-	}
-	return kib * 1024
-}
-
 func memory() float64 {
 	generators := make([]<-chan int, alive)
 	runtime.GC()
@@ -171,58 +144,19 @@ func memory() float64 {
 	return float64(after-before) / alive
 }
 
-func processorTime() time.Duration {
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		log.Fatal(err)
-	}
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
-}
-
-func repeat(run func(int), unit int, least time.Duration, repetitions int) []float64 {
-	timed := func(n int) time.Duration {
-		start := processorTime()
-		run(n)
-		return processorTime() - start
-	}
-	n := 1
-	for timed(n) < least { // warms up, too
-		n *= 2
-	}
-	ns := make([]float64, repetitions)
-	for i := range ns {
-		ns[i] = float64(timed(n).Nanoseconds()) / float64(n*unit)
-	}
-	return ns
-}
-
 func main() {
-	repetitions := flag.Int("repetitions", 3, "")
-	seconds := flag.Float64("seconds", 0.05, "")
-	flag.Parse()
 	operations := map[string]func(int){"next": next, "send": send, "spawn": spawn, "close": closeSuspended}
-	for _, name := range flag.Args() {
-		result := map[string]any{"operation": name, "peer": "go", "version": strings.TrimPrefix(runtime.Version(), "go")}
-		if name == "memory" {
-			result["bytes"], result["count"] = memory(), alive
-		} else {
-			run, unit := operations[name], 1
-			if name == "next" || name == "send" {
-				unit = batch
+	report("go", func(name string) (func(int), int) {
+		if depth := strings.TrimPrefix(name, "delegate/"); depth != name {
+			levels, err := strconv.Atoi(depth)
+			if err != nil {
+				log.Fatal(err)
 			}
-			if depth := strings.TrimPrefix(name, "delegate/"); depth != name {
-				levels, err := strconv.Atoi(depth)
-				if err != nil {
-					log.Fatal(err)
-				}
-				run, unit = delegate(levels), levels
-			}
-			result["ns"] = repeat(run, unit, time.Duration(*seconds*float64(time.Second)), *repetitions)
+			return delegate(levels), levels
 		}
-		line, err := json.Marshal(result)
-		if err != nil {
-			log.Fatal(err)
+		if name == "next" || name == "send" {
+			return operations[name], batch
 		}
-		fmt.Println(string(line))
-	}
+		return operations[name], 1
+	}, func() (float64, int) { return memory(), alive })
 }

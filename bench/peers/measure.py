@@ -45,7 +45,8 @@ def repeat(run, unit, seconds, repetitions):
 
 
 def main(peer, version, operation):
-    """`operation(name)` makes what `repeat` runs; for `memory` it is a function that returns bytes."""
+    """`operation(name)` makes what `repeat` runs, perhaps with how many operations that is; for `memory` it is a function
+    that returns bytes."""
     parser = argparse.ArgumentParser()
     parser.add_argument("operations", nargs="+", metavar="OPERATION")
     parser.add_argument("--repetitions", type=int, default=3)
@@ -59,7 +60,7 @@ def main(peer, version, operation):
                 result["bytes"] = run(ALIVE)
                 result["count"] = ALIVE
             else:
-                unit = BATCH if name in ("next", "send") else 1
+                run, unit = run if isinstance(run, tuple) else (run, BATCH if name in ("next", "send") else 1)
                 result["ns"] = repeat(run, unit, chosen.seconds, chosen.repetitions)
         except (Missing, RecursionError, MemoryError) as reason:
             result["skipped"] = str(reason) or type(reason).__name__

@@ -95,41 +95,6 @@ void task_state::failed() noexcept {
   }
 }
 
-void launch(task_state& made, bool eager, const site& created) {
-  loop_state& loop = *made.loop;
-  try {
-    note_creation(made, created);
-    loop.ready.reserve();
-  } catch (...) {
-    made.drop_body(made);
-    throw;
-  }
-  loop.enlist(made);
-  if (loop.draining) {
-    made.cancel({});
-  }
-  if (!eager || !loop.in_turns) {
-    loop.ready.push(static_cast<const void*>(&made), ready_queue::unstarted);
-    loop.notice();
-    return;
-  }
-  // Whoever makes the task stands first in the queue: so its first wait, or its end, comes back here.
-  task_state* const maker = loop.current;
-  krait::detail::flow* const to = loop.start(made, nullptr);
-  if (to == nullptr) {
-    const std::exception_ptr why = std::exchange(loop.escaping, nullptr);
-    made.must_cancel = true;
-    loop.end_unstarted(made);
-    std::rethrow_exception(why);
-  }
-  if (maker != nullptr) {
-    loop.ready.push_front(static_cast<const void*>(maker), ready_queue::parked);
-  } else {
-    loop.ready.push_front(nullptr, ready_queue::outside);
-  }
-  krait::detail::switch_to(maker != nullptr ? static_cast<krait::detail::flow&>(*maker) : loop.outside, *to);
-}
-
 }  // namespace KRAIT_BACKEND
 }  // namespace detail
 
@@ -193,58 +158,69 @@ std::vector<any_task> all_tasks(event_loop& of) {
   return tasks_of(of.state());
 }
 
-// The loop shares it until it has been called, or dropped.
+// The loop has it, too, until it has been called, or dropped.
 struct handle::scheduled : detail::timer {
   std::function<void()> function;
-  std::shared_ptr<scheduled> self;
   detail::context_pointer context = detail::copy_of(detail::context_here());
+  std::uint32_t references = 1;
   bool cancelled = false;
   std::optional<time_point> when;
   detail::site created;
 
-  scheduled(detail::loop_state& of, std::function<void()> what, const detail::site& where)
+  scheduled(detail::loop_state& of, std::function<void()>&& what, const detail::site& where)
       : timer(of), function(std::move(what)), created(where) {
     run = [](callback& me) {
-      const std::shared_ptr<scheduled> mine = std::move(static_cast<scheduled&>(me).self);
-      if (!mine->cancelled) {
-        mine->loop.callback_context = std::move(mine->context);
-        if (mine->loop.debug) [[unlikely]] {
-          mine->loop.callback_name = mine->repr();
+      auto& self = static_cast<scheduled&>(me);
+      const handle mine(&self);  // what the loop had
+      if (!self.cancelled) {
+        self.loop.callback_context = std::move(self.context);
+        if (self.loop.debug) [[unlikely]] {
+          self.loop.callback_name = self.repr();
         }
-        const std::function<void()> called = std::move(mine->function);
+        const std::function<void()> called = std::move(self.function);
         try {
           called();
         } catch (...) {
-          mine->loop.callback_failed(mine->repr());
+          self.loop.callback_failed(self.repr());
         }
       }
     };
-    drop = [](callback& me) noexcept { static_cast<scheduled&>(me).self.reset(); };
+    drop = [](callback& me) noexcept { static_cast<scheduled&>(me).release(); };
   }
 
   std::string repr() const { return repr_of_handle(this, cancelled, when, created); }
 
-  static std::shared_ptr<scheduled> make(detail::loop_state& of, std::function<void()> what,
-                                         const detail::site& where) {
+  static handle make(detail::loop_state& of, std::function<void()>&& what, const detail::site& where) {
     of.check_open();
-    ++of.references;
-    std::shared_ptr<scheduled> made(new scheduled(of, std::move(what), where), [](scheduled* last) {
-      detail::loop_state& its = last->loop;
-      delete last;
-      its.release();
-    });
-    return made;
+    return handle(&detail::make_state<scheduled>(of, std::move(what), where));
+  }
+
+  void retain() noexcept { ++references; }
+  void release() noexcept {
+    if (--references == 0) {
+      detail::destroy_state(*this, loop);
+    }
   }
 };
+
+handle::handle(const handle& other) noexcept : scheduled_(other.scheduled_) {
+  if (scheduled_ != nullptr) {
+    scheduled_->retain();
+  }
+}
+
+void handle::release() const noexcept {
+  scheduled_->release();
+}
 
 void handle::cancel() const noexcept {
   if (!scheduled_->cancelled) {
     scheduled_->cancelled = true;
+    const std::function<void()> dropped = std::move(scheduled_->function);
     if (scheduled_->armed) {
       scheduled_->disarm();
-      scheduled_->self.reset();
+      scheduled_->release();
     }
-    const std::function<void()> dropped = std::move(scheduled_->function);
   }
 }
 
@@ -328,21 +304,21 @@ event_loop::~event_loop() {
 
 handle event_loop::call_soon(std::function<void()> function, detail::site created) {
   state_->check_thread();
-  const auto made = handle::scheduled::make(*state_, std::move(function), created);
-  made->reserve();
-  made->self = made;
-  state_->queue(*made);
+  handle made = handle::scheduled::make(*state_, std::move(function), created);
+  made.scheduled_->reserve();
+  made.scheduled_->retain();
+  state_->queue(*made.scheduled_);
   state_->notice();
-  return handle(made);
+  return made;
 }
 
 handle event_loop::call_at(time_point when, std::function<void()> function, detail::site created) {
   state_->check_thread();
-  const auto made = handle::scheduled::make(*state_, std::move(function), created);
-  made->when = when;
-  made->arm(when.time_since_epoch() / std::chrono::nanoseconds(1));
-  made->self = made;
-  return handle(made);
+  handle made = handle::scheduled::make(*state_, std::move(function), created);
+  made.scheduled_->when = when;
+  made.scheduled_->arm(when.time_since_epoch() / std::chrono::nanoseconds(1));
+  made.scheduled_->retain();
+  return made;
 }
 
 handle event_loop::call_later(duration delay, std::function<void()> function, detail::site created) {

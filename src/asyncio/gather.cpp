@@ -4,70 +4,67 @@
 namespace krait::asyncio::detail {
 inline namespace KRAIT_BACKEND {
 
-void gathering::begin(std::vector<any_future> futures) {
-  for (const any_future& each : futures) {
-    if (access::state_of(each).loop != loop) {
+void gathering::begin(std::size_t number) {
+  for (std::size_t i = 0; i < number; ++i) {
+    if (access::state_of(children[i].future).loop != loop) {
       throw value_error("The future belongs to a different loop than the one specified as the loop argument");
     }
   }
-  // One child each, also of one that is there several times.
-  children = std::make_unique<child[]>(futures.size());
-  for (any_future& each : futures) {
-    child* const end = children.get() + count;
-    child* const known =
-        std::find_if(children.get(), end, [&](const child& before) { return before.future == each; });
-    if (known != end) {
-      ++known->times;
+  // Of one that is there several times, the first child waits: that stands last in its list then.
+  count = number;
+  for (std::size_t i = 0; i < number; ++i) {
+    child& made = children[i];
+    future_state& waited = access::state_of(made.future);
+    if (waited.done()) {
+      ++left;
+      continue;
+    }
+    if (waiter* const last = waited.waiters.last();
+        last != waited.waiters.end() && last->task == nullptr &&
+        static_cast<callback*>(last)->run == &child_done && static_cast<child*>(last)->of == this) {
       continue;
     }
     loop->ready.reserve();
-    child& made = children[count++];
+    retain();
+    ++left;
     made.of = this;
     made.on_behalf_of = this;
-    made.future = std::move(each);
     made.run = &child_done;
     made.drop = [](callback& dropped) noexcept {
       gathering& its = *static_cast<child&>(dropped).of;
       its.loop->ready.unreserve();
       its.release();
     };
-    retain();
+    waited.waiters.push_back(made);
   }
-  left = count;
-  for (std::size_t i = 0; i < count; ++i) {
-    future_state& waited = access::state_of(children[i].future);
-    if (!waited.done()) {
-      waited.waiters.push_back(children[i]);
-    }
-  }
-  if (count == 0) {
+  if (left == 0) {
     finish(nullptr);
   }
-  for (std::size_t i = 0; i < count; ++i) {
+  for (std::size_t i = 0; i < number; ++i) {
     if (children[i].future.done()) {
-      count_down(children[i]);
+      count_down(access::state_of(children[i].future));
     }
   }
 }
 
 void gathering::child_done(callback& self) {
   auto& ended = static_cast<child&>(self);
-  ended.of->count_down(ended);
+  gathering& its = *ended.of;
+  its.count_down(access::state_of(ended.future));
+  its.loop->ready.unreserve();
+  its.release();
 }
 
-void gathering::count_down(child& ended) {
-  future_state& its = access::state_of(ended.future);
-  its.retrieved = true;
+void gathering::count_down(future_state& ended) {
+  ended.retrieved = true;
   --left;
   if (!done()) {
-    if (!keep_exceptions && its.status != status::finished) {
-      fail(its.exception);
+    if (!keep_exceptions && ended.status != status::finished) {
+      fail(ended.exception);
     } else if (left == 0) {
-      finish(&its);
+      finish(&ended);
     }
   }
-  loop->ready.unreserve();
-  release();
 }
 
 void gathering::finish(const future_state* last) {
@@ -76,7 +73,7 @@ void gathering::finish(const future_state* last) {
                                                   : std::make_exception_ptr(cancelled_error()));
   }
   try {
-    collect();
+    collect(*this);
     complete(status::finished);
   } catch (...) {
     fail(std::current_exception());
@@ -91,9 +88,7 @@ bool gathering::cancel_children(future_state& state, const std::string& message)
   }
   bool any = false;
   for (std::size_t i = 0; i < self.count; ++i) {
-    for (int again = 0; again < self.children[i].times; ++again) {
-      any = self.children[i].future.cancel(message) || any;
-    }
+    any = self.children[i].future.cancel(message) || any;
   }
   self.retrieved = false;
   self.cancel_requested = self.cancel_requested || any;

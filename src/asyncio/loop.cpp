@@ -127,11 +127,7 @@ task_progress progress_of(const task_state& of) noexcept {
                          : nullptr};
 }
 
-future_state::future_state(const operations& ways, loop_state& of) noexcept : does(&ways), loop(&of) {
-  ++of.references;
-}
-
-future_state::~future_state() {
+void future_state::abandoned() noexcept {
   if (status == status::failed && !retrieved) {
     loop->report("Future exception was never retrieved", exception, repr(*this));
   }
@@ -142,17 +138,13 @@ future_state::~future_state() {
     auto& left = static_cast<callback&>(waiters.pop_front());
     left.drop(left);
   }
-  loop->release();
 }
 
-void future_state::complete(detail::status how) noexcept {
-  status = how;
-  if (!waiters.empty()) {
-    do {
-      loop->wake(waiters.pop_front());
-    } while (!waiters.empty());
-    loop->notice();
-  }
+void future_state::wake_all() noexcept {
+  do {
+    loop->wake(waiters.pop_front());
+  } while (!waiters.empty());
+  loop->notice();
 }
 
 bool cancel_plain(future_state& self, const std::string& message) {
@@ -165,30 +157,28 @@ bool cancel_plain(future_state& self, const std::string& message) {
 }
 
 namespace {
-std::string default_name() {
-  static std::atomic<unsigned long> count = 0;
-  return "Task-" + std::to_string(++count);
+
+/// "Task-1" and so on. A thread takes many numbers at a time, as to share a counter with others would cost each task.
+[[gnu::noinline]] std::string default_name() {
+  constexpr std::uint64_t together = 1024;
+  static constinit std::atomic<std::uint64_t> taken = 0;
+  static thread_local constinit std::uint64_t last = 0;
+  if (last % together == 0) [[unlikely]] {
+    last = taken.fetch_add(together, std::memory_order_relaxed);
+  }
+  char text[32] = "Task-";
+  const char* const end = std::to_chars(text + 5, text + sizeof text, ++last).ptr;
+  return std::string(text, static_cast<std::size_t>(end - text));
 }
+
 }  // namespace
 
-task_state::task_state(const operations& ways, loop_state& of, void (*run)(task_state&) noexcept,
-                       void (*drop)(task_state&) noexcept, std::string called, context_pointer variables)
-    : future_state(ways, of),
-      body(run),
-      drop_body(drop),
-      name(called.empty() ? default_name() : std::move(called)),
-      context(std::move(variables)) {
-  is_task = true;
-}
-
 // It is reported in its own context.
-task_state::~task_state() {
-  if (status == status::failed && !retrieved) {
-    retrieved = true;
-    context_here().swap(context);
-    loop->report("Task exception was never retrieved", exception, repr(*this));
-    context_here().swap(context);
-  }
+void task_state::report_failure() noexcept {
+  retrieved = true;
+  context_here().swap(context);
+  loop->report("Task exception was never retrieved", exception, repr(*this));
+  context_here().swap(context);
 }
 
 bool task_state::cancel(std::string why) {
@@ -278,6 +268,7 @@ bool inbox::post(std::function<void()> function) {
     return false;
   }
   arrived_.push_back(std::move(function));
+  any_.store(true, std::memory_order_release);
   if (arrived_.size() == 1) {
     loop_->reactor.schedule_threadsafe();
   }
@@ -286,6 +277,7 @@ bool inbox::post(std::function<void()> function) {
 
 std::vector<std::function<void()>> inbox::take() noexcept {
   const std::lock_guard guard(lock_);
+  any_.store(false, std::memory_order_relaxed);
   return std::exchange(arrived_, {});
 }
 
@@ -325,6 +317,10 @@ void loop_state::step_ended(const std::string& what) noexcept {
   }
 }
 
+[[gnu::noinline]] void loop_state::step_ended(const task_state& of) noexcept {
+  step_ended("task " + of.name);
+}
+
 void loop_state::check_open() const {
   if (closed) {
     throw runtime_error("Event loop is closed");
@@ -332,20 +328,28 @@ void loop_state::check_open() const {
 }
 
 krait::detail::flow* loop_state::next(worker* here) noexcept {
+  // Nearly always a parked task: nothing is called.
+  if (!debug && !escaping && (ready.head() != turn_end || another_turn())) [[likely]] {
+    const ready_queue::entry entry = ready.front();
+    if ((entry & ready_queue::mask) == ready_queue::parked && entry != 0) [[likely]] {
+      ready.pop();
+      return current = reinterpret_cast<task_state*>(entry);
+    }
+  }
+  return next_of_any_kind(here);
+}
+
+[[gnu::noinline]] krait::detail::flow* loop_state::next_of_any_kind(worker* here) noexcept {
   if (debug && current != nullptr) [[unlikely]] {
-    step_ended("task " + current->name);
+    step_ended(*current);
   }
   for (;;) {
     current = nullptr;
-    if (escaping != nullptr) {
+    if (escaping) [[unlikely]] {
       return &outside;
     }
-    if (ready.head() == turn_end) {
-      if (ready.empty() || turns_left <= 1 || stopping) {
-        return &outside;
-      }
-      --turns_left;
-      turn_end = ready.tail();
+    if (ready.head() == turn_end && !another_turn()) {
+      return &outside;
     }
     const ready_queue::entry entry = ready.front();
     void* const what = reinterpret_cast<void*>(entry & ~ready_queue::mask);
@@ -369,7 +373,9 @@ krait::detail::flow* loop_state::next(worker* here) noexcept {
         }
         if (krait::detail::flow* const to = start(task, here)) {
           ready.pop();
-          step_began = debug ? steady_now() : 0;
+          if (debug) [[unlikely]] {
+            step_began = steady_now();
+          }
           return to;
         }
         return &outside;  // which raises what there was no memory for
@@ -383,19 +389,23 @@ krait::detail::flow* loop_state::next(worker* here) noexcept {
   }
 }
 
+[[gnu::noinline]] worker* loop_state::new_worker() noexcept {
+  try {
+    return &worker::make(*this);
+  } catch (...) {
+    escaping = std::current_exception();
+    return nullptr;
+  }
+}
+
 /// Null: there is no stack. That leaves the loop.
-krait::detail::flow* loop_state::start(task_state& task, worker* here) noexcept {
+inline krait::detail::flow* loop_state::start(task_state& task, worker* here) noexcept {
   if (here == nullptr) {
     if (idle != nullptr) {
       here = std::exchange(idle, idle->next);
       --idle_count;
-    } else {
-      try {
-        here = &worker::make(*this);
-      } catch (...) {
-        escaping = std::current_exception();
-        return nullptr;
-      }
+    } else if ((here = new_worker()) == nullptr) {
+      return nullptr;
     }
   }
   starting = &task;
@@ -414,9 +424,52 @@ void loop_state::enlist(task_state& task) noexcept {
   }
 }
 
+void launch(task_state& made, task_options&& options, const site& created) {
+  loop_state& loop = *made.loop;
+  try {
+    if (options.context) {
+      made.context = options.context->state();
+    } else if (const context_pointer& here = context_here(); here != nullptr && here->set != nullptr) {
+      made.context = copy_of(here);
+    }
+    made.name = options.name.empty() ? default_name() : std::move(options.name);
+    if (loop.debug) [[unlikely]] {
+      note_creation(made, created);
+    }
+    loop.ready.reserve();
+  } catch (...) {
+    made.drop_body(made);
+    throw;
+  }
+  loop.enlist(made);
+  if (loop.draining) {
+    made.cancel({});
+  }
+  if (!options.eager.value_or(loop.eager) || !loop.in_turns) {
+    loop.ready.push(static_cast<const void*>(&made), ready_queue::unstarted);
+    loop.notice();
+    return;
+  }
+  // Whoever makes the task stands first in the queue: so its first wait, or its end, comes back here.
+  task_state* const maker = loop.current;
+  krait::detail::flow* const to = loop.start(made, nullptr);
+  if (to == nullptr) {
+    const std::exception_ptr why = std::exchange(loop.escaping, nullptr);
+    made.must_cancel = true;
+    loop.end_unstarted(made);
+    std::rethrow_exception(why);
+  }
+  if (maker != nullptr) {
+    loop.ready.push_front(static_cast<const void*>(maker), ready_queue::parked);
+  } else {
+    loop.ready.push_front(nullptr, ready_queue::outside);
+  }
+  krait::detail::switch_to(maker != nullptr ? static_cast<krait::detail::flow&>(*maker) : loop.outside, *to);
+}
+
 void loop_state::end(task_state& task) noexcept {
   if (debug && current == &task) [[unlikely]] {
-    step_ended("task " + task.name);
+    step_ended(task);
   }
   current = nullptr;
   ready.unreserve();
@@ -540,7 +593,9 @@ void loop_state::take_turns() {
     }
   } turns{*this};
   in_turns = true;
-  collect_inbox();
+  if (!inbox->empty()) {
+    collect_inbox();
+  }
   collect_timers();
   turns_left = turns_per_poll;
   turn_end = ready.tail();
@@ -768,12 +823,8 @@ void loop_state::report(const std::string& message, const std::exception_ptr& ex
   }
 }
 
-task_state& this_task() {
-  loop_state* const loop = loop_state::running_here();
-  if (loop == nullptr || loop->current == nullptr) {
-    throw runtime_error("no running task: only a task can wait");
-  }
-  return *loop->current;
+void throw_no_task() {
+  throw runtime_error("no running task: only a task can wait");
 }
 
 void bound_list::bind(loop_state* to) {
@@ -830,8 +881,6 @@ void sleep_turn() {
 }
 
 void sleep_for(std::int64_t delay) {
-  task_state& self = this_task();
-  parked here(self);
   struct alarm : timer {
     parked& sleeper;
     alarm(loop_state& of, parked& who) : timer(of), sleeper(who) {
@@ -842,9 +891,18 @@ void sleep_for(std::int64_t delay) {
         }
       };
     }
-  } ring(*self.loop, here);
-  ring.arm(self.loop->now() + delay);
-  here.wait();
+  };
+  task_state& self = this_task();
+  bool cancelled;
+  {
+    parked here(self);
+    alarm ring(*self.loop, here);
+    ring.arm(self.loop->now() + delay);
+    cancelled = here.cancelled_waiting();
+  }
+  if (cancelled) [[unlikely]] {
+    throw cancelled_error(self.message);
+  }
 }
 
 void operation_base::end() {

@@ -17,7 +17,7 @@ void queue_base::task_done() {
   }
 }
 
-void queue_base::wake_next(wait_list& list) noexcept {
+void queue_base::wake_first(wait_list& list) noexcept {
   if (waiter* const next = list.first_waiting()) {
     next->unlink();
     next->task->loop->wake(*next);
@@ -29,12 +29,6 @@ void queue_base::wake_all(wait_list& list) noexcept {
   while (list.first_waiting() != nullptr) {
     wake_next(list);
   }
-}
-
-void queue_base::has_put() noexcept {
-  ++unfinished_;
-  finished_.clear();
-  wake_next(getters_);
 }
 
 std::string queue_base::repr_of(const char* kind, std::size_t size) const {

@@ -31,14 +31,14 @@ void cancel_and_wait(const any_future& of) {
 
 inline namespace KRAIT_BACKEND {
 
-void timeout_scope::arm(std::optional<time_point> when) {
+void timeout_scope::arm(std::optional<time_point> when, bool due) {
   alarm_.disarm();
   when_ = when;
   if (!when) {
     return;
   }
   alarm_.reserve();
-  if (*when <= task_.loop->time()) {
+  if (due) {
     task_.loop->queue(alarm_);  // in the next turn
   } else {
     alarm_.arm(when->time_since_epoch() / std::chrono::nanoseconds(1));
@@ -59,7 +59,7 @@ void timeout_scope::reschedule(std::optional<time_point> when) {
   if (expiring_) {
     throw runtime_error("Cannot change state of expiring Timeout");
   }
-  arm(when);
+  arm(when, when && *when <= clock::now());
 }
 
 }  // namespace KRAIT_BACKEND

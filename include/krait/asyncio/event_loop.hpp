@@ -44,6 +44,19 @@ class event_loop;
 /// A callback that was scheduled. Dropped, that is called all the same. Python: asyncio.Handle, asyncio.TimerHandle.
 class handle {
  public:
+  handle() noexcept = default;  ///< of none: only to be assigned to
+  handle(const handle& other) noexcept;
+  handle(handle&& other) noexcept : scheduled_(std::exchange(other.scheduled_, nullptr)) {}
+  handle& operator=(handle other) noexcept {
+    std::swap(scheduled_, other.scheduled_);
+    return *this;
+  }
+  ~handle() {
+    if (scheduled_ != nullptr) {
+      release();
+    }
+  }
+
   /// It will not be called, and is destroyed. The loop's thread may call it.
   void cancel() const noexcept;
   bool cancelled() const noexcept;
@@ -57,9 +70,11 @@ class handle {
  private:
   friend event_loop;
   struct scheduled;
-  explicit handle(std::shared_ptr<scheduled> of) noexcept : scheduled_(std::move(of)) {}
+  /// Takes over a reference.
+  explicit handle(scheduled* of) noexcept : scheduled_(of) {}
+  void release() const noexcept;
 
-  std::shared_ptr<scheduled> scheduled_;
+  scheduled* scheduled_ = nullptr;
 };
 
 /// The same of call_soon_threadsafe(): any thread may use it. While the callback runs, other threads wait for its end

@@ -69,8 +69,7 @@ struct set_future final : future_state {
     }
   }
 
-  static constexpr operations ways{
-      [](future_state& self) noexcept { delete static_cast<set_future*>(&self); }, &cancel_plain};
+  static constexpr operations ways{&destroy_future<set_future>, &cancel_plain};
 };
 
 /// What add_done_callback() adds.
@@ -259,6 +258,12 @@ struct access {
   }
   template <class Task>
   static auto as_any_task(const Task& of) noexcept;
+  /// What is known to be one of a T.
+  template <class T>
+  static future<T> as(const any_future& of) noexcept {
+    of.state_->retain();
+    return future<T>(*of.state_);
+  }
   static context context_of(context_pointer& of) {
     if (of == nullptr) {
       of = std::make_shared<context_state>();
@@ -269,8 +274,10 @@ struct access {
 
 template <class T>
 future<T> make_future(loop_state& of, const site& created) {
-  auto made = access::make<future<T>>(*new set_future<T>(of));
-  note_creation(access::state_of(made), created);
+  auto made = access::make<future<T>>(make_state<set_future<T>>(of));
+  if (of.debug) [[unlikely]] {
+    note_creation(access::state_of(made), created);
+  }
   return made;
 }
 

@@ -4,6 +4,7 @@
 // Several at once: gather, wait, shield.
 
 #include <algorithm>
+#include <array>
 #include <concepts>
 #include <cstddef>
 #include <exception>
@@ -97,13 +98,48 @@ using element = std::conditional_t<
     std::is_void_v<T>, std::monostate,
     std::conditional_t<std::is_reference_v<T>, std::reference_wrapper<std::remove_reference_t<T>>, T>>;
 
+}  // namespace KRAIT_BACKEND
+}  // namespace detail
+
+inline namespace KRAIT_BACKEND {
+
+/// A value or an exception.
 template <class T>
-element<T> element_of(const future<T>& done) {
+class outcome {
+ public:
+  explicit outcome(const future<T>& done) : done_(done), exception_(failure_of(done)) {}
+
+  bool has_value() const noexcept { return exception_ == nullptr; }
+  /// Throws the exception, if it is one.
+  decltype(auto) value() const { return done_.result(); }
+  /// Null if it is a value.
+  const std::exception_ptr& exception() const noexcept { return exception_; }
+
+ private:
+  static std::exception_ptr failure_of(const future<T>& done) {
+    try {
+      return done.exception();
+    } catch (const cancelled_error&) {
+      return std::current_exception();
+    }
+  }
+
+  future<T> done_;
+  std::exception_ptr exception_;
+};
+
+}  // namespace KRAIT_BACKEND
+
+namespace detail {
+inline namespace KRAIT_BACKEND {
+
+template <class T>
+element<T> element_of(const any_future& done) {
   if constexpr (std::is_void_v<T>) {
-    done.result();
+    access::as<T>(done).result();
     return {};
   } else {
-    return done.result();
+    return access::as<T>(done).result();
   }
 }
 
@@ -112,21 +148,21 @@ struct gathering : future_state {
   struct child : callback {
     gathering* of = nullptr;
     any_future future;
-    int times = 1;  ///< that it was given: so often is it cancelled
   };
 
-  std::unique_ptr<child[]> children;
+  child* children = nullptr;
   std::size_t count = 0;
   std::size_t left = 0;
+  void (*collect)(gathering& self);  ///< all are done: makes the value
   bool keep_exceptions = false;
   bool cancel_requested = false;
 
-  gathering(const operations& ways, loop_state& of) noexcept : future_state(ways, of) {}
+  gathering(const operations& ways, loop_state& of, void (*make)(gathering&)) noexcept
+      : future_state(ways, of), collect(make) {}
 
-  /// Waits for `futures`, of which some may be the same. Throws value_error if one is another loop's.
-  void begin(std::vector<any_future> futures);
-  /// All are done: makes the value.
-  virtual void collect() = 0;
+  /// Waits for children[0], ... children[number - 1], of which some may be the same. Throws value_error if one is another
+  /// loop's.
+  void begin(std::size_t number);
 
   static bool cancel_children(future_state& self, const std::string& message);
 
@@ -135,16 +171,24 @@ struct gathering : future_state {
 
  private:
   static void child_done(callback& self);
-  void count_down(child& ended);
+  void count_down(future_state& ended);
   void finish(const future_state* last);
 };
 
-template <class Result, class Collect>
+/// `Make` makes the Result of the children. `Places`: where these are.
+template <class Result, class Make, class Places>
 struct gathering_of final : gathering {
   slot<Result> held;
-  Collect collector;
+  Places places;
 
-  gathering_of(loop_state& of, Collect how) : gathering(ways, of), collector(std::move(how)) {
+  template <class... Given>
+  explicit gathering_of(loop_state& of, Given&&... given)
+      : gathering(ways, of,
+                  [](gathering& self) {
+                    auto& its = static_cast<gathering_of&>(self);
+                    its.held.emplace(Make()(its.places));
+                  }),
+        places(std::forward<Given>(given)...) {
     value = held.place();
   }
   ~gathering_of() {
@@ -152,20 +196,71 @@ struct gathering_of final : gathering {
       held.destroy();
     }
   }
-  void collect() override { held.emplace(collector()); }
 
-  static constexpr operations ways{
-      [](future_state& self) noexcept { delete static_cast<gathering_of*>(&self); }, &cancel_children};
+  static constexpr operations ways{&destroy_future<gathering_of>, &cancel_children};
 };
 
-template <class Collect>
-auto gather_all(std::vector<any_future> all, bool keep_exceptions, Collect collect) {
-  using result = decltype(collect());
-  loop_state& loop = all.empty() ? running_loop_state() : *access::state_of(all.front()).loop;
-  auto* const made = new gathering_of<result, Collect>(loop, std::move(collect));
-  auto handle = access::make<future<result>>(*made);
-  made->keep_exceptions = keep_exceptions;
-  made->begin(std::move(all));
+/// Of a number that is known.
+template <std::size_t number>
+struct places_of {
+  std::array<gathering::child, number> all;
+};
+template <>
+struct places_of<0> {};
+
+/// Of any number.
+struct many_places {
+  std::unique_ptr<gathering::child[]> all;
+  std::size_t number;
+
+  explicit many_places(std::size_t count) : all(std::make_unique<gathering::child[]>(count)), number(count) {}
+};
+
+template <class... T>
+struct make_tuple_of {
+  template <class Places>
+  auto operator()(const Places& from) const {
+    return [&]<std::size_t... i>(std::index_sequence<i...>) {
+      return std::tuple<element<T>...>{element_of<T>(from.all[i].future)...};
+    }(std::index_sequence_for<T...>());
+  }
+};
+template <class... T>
+struct make_outcomes_of {
+  template <class Places>
+  auto operator()(const Places& from) const {
+    return [&]<std::size_t... i>(std::index_sequence<i...>) {
+      return std::tuple<outcome<T>...>{outcome<T>(access::as<T>(from.all[i].future))...};
+    }(std::index_sequence_for<T...>());
+  }
+};
+template <class T>
+struct make_vector_of {
+  std::vector<element<T>> operator()(const many_places& from) const {
+    std::vector<element<T>> values;
+    values.reserve(from.number);
+    for (std::size_t i = 0; i < from.number; ++i) {
+      values.push_back(element_of<T>(from.all[i].future));
+    }
+    return values;
+  }
+};
+
+template <class Make, class... T>
+auto gather_these(bool keep_exceptions, future<T>... each) {
+  using places = places_of<sizeof...(T)>;
+  using result = std::invoke_result_t<Make, const places&>;
+  loop_state* loop = nullptr;
+  ((loop = loop != nullptr ? loop : access::state_of(each).loop), ...);
+  auto& made =
+      make_state<gathering_of<result, Make, places>>(loop != nullptr ? *loop : running_loop_state());
+  auto handle = access::make<future<result>>(made);
+  made.keep_exceptions = keep_exceptions;
+  if constexpr (sizeof...(T) > 0) {
+    gathering::child* place = made.children = made.places.all.data();
+    ((place++->future = std::move(each)), ...);
+  }
+  made.begin(sizeof...(T));
   return handle;
 }
 
@@ -212,31 +307,6 @@ struct shielding : done_callback {
 
 inline namespace KRAIT_BACKEND {
 
-/// A value or an exception.
-template <class T>
-class outcome {
- public:
-  explicit outcome(const future<T>& done) : done_(done), exception_(failure_of(done)) {}
-
-  bool has_value() const noexcept { return exception_ == nullptr; }
-  /// Throws the exception, if it is one.
-  decltype(auto) value() const { return done_.result(); }
-  /// Null if it is a value.
-  const std::exception_ptr& exception() const noexcept { return exception_; }
-
- private:
-  static std::exception_ptr failure_of(const future<T>& done) {
-    try {
-      return done.exception();
-    } catch (const cancelled_error&) {
-      return std::current_exception();
-    }
-  }
-
-  future<T> done_;
-  std::exception_ptr exception_;
-};
-
 /// A future of the values of all, futures and callables (each called in a task of its own), in this order: a std::tuple,
 /// in which void is std::monostate. The first that fails fails it at once, while the others go on; to cancel it cancels
 /// them all. Python: `asyncio.gather(a, b)`.
@@ -245,15 +315,8 @@ class outcome {
 template <class... X>
   requires(detail::ensurable<X> && ...)
 [[nodiscard]] auto gather(X&&... each) {
-  auto all = std::tuple{detail::future_of(std::forward<X>(each))...};
-  std::vector<any_future> futures = std::apply([](auto&... f) { return std::vector<any_future>{f...}; }, all);
-  return detail::gather_all(std::move(futures), false, [all = std::move(all)] {
-    return std::apply(
-        [](auto&... f) {
-          return std::tuple<detail::element<detail::awaited_type<X>>...>{detail::element_of(f)...};
-        },
-        all);
-  });
+  return detail::gather_these<detail::make_tuple_of<detail::awaited_type<X>...>>(
+      false, detail::future_of(std::forward<X>(each))...);
 }
 
 /// The same, but it waits for all and does not fail: a std::tuple of outcome<T>. Python: `asyncio.gather(a, b,
@@ -261,11 +324,8 @@ template <class... X>
 template <class... X>
   requires(detail::ensurable<X> && ...)
 [[nodiscard]] auto gather(return_exceptions_t, X&&... each) {
-  auto all = std::tuple{detail::future_of(std::forward<X>(each))...};
-  std::vector<any_future> futures = std::apply([](auto&... f) { return std::vector<any_future>{f...}; }, all);
-  return detail::gather_all(std::move(futures), true, [all = std::move(all)] {
-    return std::apply([](auto&... f) { return std::tuple{outcome(f)...}; }, all);
-  });
+  return detail::gather_these<detail::make_outcomes_of<detail::awaited_type<X>...>>(
+      true, detail::future_of(std::forward<X>(each))...);
 }
 
 /// The same of a range of futures, or callables: a std::vector.
@@ -276,15 +336,17 @@ template <std::ranges::input_range R>
   for (auto&& x : each) {
     all.push_back(detail::future_of(std::forward<decltype(x)>(x)));
   }
-  std::vector<any_future> futures(all.begin(), all.end());
-  return detail::gather_all(std::move(futures), false, [all = std::move(all)] {
-    std::vector<detail::element<value>> values;
-    values.reserve(all.size());
-    for (const future<value>& done : all) {
-      values.push_back(detail::element_of(done));
-    }
-    return values;
-  });
+  using make = detail::make_vector_of<value>;
+  using state = detail::gathering_of<std::vector<detail::element<value>>, make, detail::many_places>;
+  auto& made = detail::make_state<state>(
+      all.empty() ? detail::running_loop_state() : *detail::access::state_of(all.front()).loop, all.size());
+  auto handle = detail::access::make<future<std::vector<detail::element<value>>>>(made);
+  made.children = made.places.all.get();
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    made.children[i].future = std::move(all[i]);
+  }
+  made.begin(all.size());
+  return handle;
 }
 
 template <class Future>
@@ -324,7 +386,7 @@ template <detail::ensurable X>
   if (inner.done()) {
     return inner;
   }
-  auto outer = detail::access::make<future<value>>(*new detail::set_future<value>(*hidden.loop));
+  auto outer = detail::access::make<future<value>>(detail::make_state<detail::set_future<value>>(*hidden.loop));
   hidden.waiters.push_back(*new detail::shielding<value>(*hidden.loop, outer, inner));
   return outer;
 }

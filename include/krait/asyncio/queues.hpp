@@ -5,8 +5,9 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <deque>
 #include <functional>
+#include <memory>
+#include <new>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -74,9 +75,18 @@ class queue_base {
       throw;
     }
   }
-  static void wake_next(wait_list& list) noexcept;
+  static void wake_next(wait_list& list) noexcept {
+    if (!list.empty()) {
+      wake_first(list);
+    }
+  }
+  static void wake_first(wait_list& list) noexcept;
   static void wake_all(wait_list& list) noexcept;
-  void has_put() noexcept;
+  void has_put() noexcept {
+    ++unfinished_;
+    finished_.clear();
+    wake_next(getters_);
+  }
   void has_taken() noexcept { wake_next(putters_); }
   void drained(std::size_t count) noexcept;
   std::string repr_of(const char* kind, std::size_t size) const;
@@ -89,10 +99,64 @@ class queue_base {
   bound_list putters_;
 };
 
+/// A ring, which takes memory only where it has never held so many before.
+template <class T>
+class ring {
+ public:
+  ring() = default;
+  ring(const ring&) = delete;
+  ring& operator=(const ring&) = delete;
+  ~ring() {
+    clear();
+    std::allocator<T>().deallocate(places_, capacity_);
+  }
+
+  std::size_t size() const noexcept { return tail_ - head_; }
+  bool empty() const noexcept { return head_ == tail_; }
+  template <class Item>
+  void push_back(Item&& item) {
+    if (size() == capacity_) [[unlikely]] {
+      grow();
+    }
+    ::new (static_cast<void*>(at(tail_))) T(std::forward<Item>(item));
+    ++tail_;
+  }
+  T& front() noexcept { return *at(head_); }
+  void pop_front() noexcept {
+    at(head_)->~T();
+    ++head_;
+  }
+  void clear() noexcept {
+    while (!empty()) {
+      pop_front();
+    }
+  }
+
+ private:
+  T* at(std::size_t index) const noexcept { return places_ + (index & (capacity_ - 1)); }
+  void grow() {
+    ring larger;
+    larger.capacity_ = capacity_ == 0 ? 8 : 2 * capacity_;
+    larger.places_ = std::allocator<T>().allocate(larger.capacity_);
+    for (std::size_t i = head_; i != tail_; ++i) {
+      larger.push_back(std::move_if_noexcept(*at(i)));
+    }
+    std::swap(places_, larger.places_);
+    std::swap(capacity_, larger.capacity_);
+    std::swap(head_, larger.head_);
+    std::swap(tail_, larger.tail_);
+  }
+
+  T* places_ = nullptr;
+  std::size_t capacity_ = 0;
+  std::size_t head_ = 0;
+  std::size_t tail_ = 0;
+};
+
 template <class T>
 struct first_in_first_out {
   static constexpr const char* kind = "queue";
-  std::deque<T> items;
+  ring<T> items;
   void push(T&& item) { items.push_back(std::move(item)); }
   T pop() {
     T item = std::move(items.front());

@@ -43,9 +43,8 @@ struct task_with_body final : task_state {
   };
 
   template <class G>
-  task_with_body(loop_state& of, G&& made, std::string called, context_pointer variables)
-      : task_state(ways, of, &run, &drop, std::move(called), std::move(variables)),
-        function(std::forward<G>(made)) {
+  task_with_body(loop_state& of, G&& made)
+      : task_state(ways, of, &run, &drop), function(std::forward<G>(made)) {
     value = held.place();
   }
   ~task_with_body() {
@@ -91,12 +90,11 @@ struct task_with_body final : task_state {
     self.complete(how);
   }
 
-  static constexpr operations ways{
-      [](future_state& self) noexcept { delete static_cast<task_with_body*>(&self); }, &cancel_task};
+  static constexpr operations ways{&destroy_future<task_with_body>, &cancel_task};
 };
 
-/// A task has been made: the loop has it from now on.
-void launch(task_state& made, bool eager, const site& created);
+/// A task has been made: the loop has it from now on. Throws std::bad_alloc, and has dropped the body then.
+void launch(task_state& made, task_options&& options, const site& created);
 
 }  // namespace KRAIT_BACKEND
 }  // namespace detail
@@ -148,15 +146,13 @@ auto access::as_any_task(const Task& of) noexcept {
 }
 
 template <class F>
-auto create_task_on(loop_state& loop, F&& function, task_options options, const site& created) {
+auto create_task_on(loop_state& loop, F&& function, task_options&& options, const site& created) {
   using body = std::decay_t<F>;
   using result = std::invoke_result_t<body&>;
   loop.check_open();
-  auto* const made =
-      new task_with_body<result, body>(loop, std::forward<F>(function), std::move(options.name),
-                                       options.context ? options.context->state() : copy_of(context_here()));
-  auto handle = access::make<task<result>>(*made);
-  launch(*made, options.eager.value_or(loop.eager), created);
+  task_state& made = make_state<task_with_body<result, body>>(loop, std::forward<F>(function));
+  auto handle = access::make<task<result>>(made);
+  launch(made, std::move(options), created);
   return handle;
 }
 

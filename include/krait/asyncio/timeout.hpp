@@ -45,10 +45,10 @@ class timeout_scope {
   /// Has the deadline passed, and so cancelled the task?
   bool expired() const noexcept { return expiring_; }
 
-  /// `ended`: where it is told that the deadline has ended the body; null: timeout_error is thrown.
+  /// `due`: that time has come. `ended`: where it is told that the deadline has ended the body; null: timeout_error is thrown.
   template <class Body>
-  static auto run(std::optional<time_point> when, Body& body, bool* ended = nullptr) {
-    timeout_scope self(when);
+  static auto run(std::optional<time_point> when, bool due, Body& body, bool* ended = nullptr) {
+    timeout_scope self(when, due);
     const auto call = [&]() -> decltype(auto) {
       if constexpr (std::is_invocable_v<Body&, timeout_scope&>) {
         return body(self);
@@ -95,12 +95,12 @@ class timeout_scope {
     }
   };
 
-  explicit timeout_scope(std::optional<time_point> when)
+  timeout_scope(std::optional<time_point> when, bool due)
       : task_(detail::this_task()), recorded_(task_.cancelling), alarm_(*task_.loop, *this) {
-    arm(when);
+    arm(when, due);
   }
 
-  void arm(std::optional<time_point> when);
+  void arm(std::optional<time_point> when, bool due);
 
   /// The end of the body. Is a cancelled_error this deadline's?
   bool leave() noexcept {
@@ -122,14 +122,14 @@ class timeout_scope {
 /// Throws what leaves the body; runtime_error outside of a task. Python: `async with asyncio.timeout_at(when)`.
 template <class Body>
 auto timeout_at(std::optional<time_point> when, Body&& body) {
-  return timeout_scope::run(when, body);
+  return timeout_scope::run(when, when && *when <= clock::now(), body);
 }
 
 /// The same, so long from now. Python: `async with asyncio.timeout(delay)`.
 template <class Body>
 auto timeout(std::optional<duration> delay, Body&& body) {
-  return timeout_at(delay ? std::optional(detail::this_task().loop->time() + *delay) : std::nullopt,
-                    std::forward<Body>(body));
+  return timeout_scope::run(delay ? std::optional(detail::this_task().loop->time() + *delay) : std::nullopt,
+                            delay && *delay <= duration::zero(), body);
 }
 
 /// The same of a body that returns nothing; and nothing is thrown: false if the deadline has ended the body. Python:
@@ -137,7 +137,7 @@ auto timeout(std::optional<duration> delay, Body&& body) {
 template <class Body>
 bool move_on_after(duration delay, Body&& body) {
   bool ended = false;
-  timeout_scope::run(detail::this_task().loop->time() + delay, body, &ended);
+  timeout_scope::run(detail::this_task().loop->time() + delay, delay <= duration::zero(), body, &ended);
   return !ended;
 }
 

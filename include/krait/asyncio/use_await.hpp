@@ -214,6 +214,8 @@ struct operation : operation_base {
 }  // namespace KRAIT_BACKEND
 }  // namespace detail
 
+inline namespace KRAIT_BACKEND {
+
 /// The completion token by which a task waits for an operation of Boost.Asio, on the loop's io_context or any other.
 /// What the operation's handler is given comes back: nothing, a value, or a std::tuple; an error_code that is set is
 /// thrown as boost::system::system_error, an exception_ptr as what it is.
@@ -229,6 +231,7 @@ struct use_await_t {
 };
 inline constexpr use_await_t use_await{};
 
+}  // namespace KRAIT_BACKEND
 }  // namespace krait::asyncio
 
 template <class Result, class... Args>

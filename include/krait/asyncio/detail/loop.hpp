@@ -14,6 +14,7 @@
 //
 // Who refers to it: the event_loop, and each future. So a future outlives its loop.
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -29,6 +30,7 @@
 
 #include "krait/asyncgen_hooks.hpp"
 #include "krait/asyncio/context.hpp"
+#include "krait/asyncio/detail/blocks.hpp"
 #include "krait/asyncio/detail/reactor.hpp"
 #include "krait/asyncio/detail/ready_queue.hpp"
 #include "krait/asyncio/detail/site.hpp"
@@ -74,10 +76,10 @@ struct future_state {
   wait_list waiters;
   std::exception_ptr exception;
 
-  future_state(const operations& ways, loop_state& of) noexcept;
+  future_state(const operations& ways, loop_state& of) noexcept : does(&ways), loop(&of) {}
   future_state(const future_state&) = delete;
   future_state& operator=(const future_state&) = delete;
-  ~future_state();
+  inline ~future_state();
 
   bool done() const noexcept { return status != status::pending; }
   void retain() noexcept { ++references; }
@@ -88,11 +90,21 @@ struct future_state {
   }
 
   /// Wakes all who wait, which happens by the ready queue.
-  void complete(detail::status how) noexcept;
+  void complete(detail::status how) noexcept {
+    status = how;
+    if (!waiters.empty()) {
+      wake_all();
+    }
+  }
   void fail(std::exception_ptr why, detail::status how = status::failed) noexcept {
     exception = std::move(why);
     complete(how);
   }
+
+ private:
+  void wake_all() noexcept;
+  /// Nobody has a handle any more: reports what nobody has retrieved, and drops who waits.
+  void abandoned() noexcept;
 };
 
 /// In debug mode, notes where it was made. Throws std::bad_alloc.
@@ -118,15 +130,22 @@ struct task_state : future_state, krait::detail::flow {
   task_state* next = this;
 
   task_state(const operations& ways, loop_state& of, void (*run)(task_state&) noexcept,
-             void (*drop)(task_state&) noexcept, std::string called, context_pointer variables);
-
-  ~task_state();
+             void (*drop)(task_state&) noexcept) noexcept
+      : future_state(ways, of), body(run), drop_body(drop) {
+    is_task = true;
+  }
+  ~task_state() {
+    if (status == status::failed && !retrieved) [[unlikely]] {
+      report_failure();
+    }
+  }
 
   bool cancel(std::string why);
   int uncancel() noexcept;
 
   /// Does what it has failed with leave the loop?
   void failed() noexcept;
+  void report_failure() noexcept;
 
   static bool cancel_task(future_state& self, const std::string& why) {
     return static_cast<task_state&>(self).cancel(why);
@@ -145,8 +164,12 @@ class inbox {
   std::vector<std::function<void()>> take() noexcept;
   void close() noexcept;
 
+  /// Not yet, perhaps, of what is being posted: then take_turns() is called again.
+  bool empty() const noexcept { return !any_.load(std::memory_order_acquire); }
+
  private:
   std::mutex lock_;
+  std::atomic<bool> any_ = false;
   std::vector<std::function<void()>> arrived_;
   loop_state* loop_;  ///< null: closed
 };
@@ -203,6 +226,7 @@ struct loop_state {
   std::size_t idle_count = 0;
   task_state* tasks = nullptr;  ///< a ring of those that have not ended; null: none
   std::exception_ptr escaping;  ///< what leaves the loop, out of a task
+  blocks memory;                ///< of futures and tasks
   context_pointer callback_context;
   std::string callback_name;  ///< of that which runs, in debug mode; may be empty
 
@@ -271,6 +295,7 @@ struct loop_state {
   }
   /// In debug mode: was it slow?
   void step_ended(const std::string& what) noexcept;
+  void step_ended(const task_state& of) noexcept;
 
   void wake(waiter& who) noexcept {
     who.state = waiter::stage::woken;
@@ -317,7 +342,18 @@ struct loop_state {
 
   /// Who runs next. `here`: the worker that has ended a task and would start another.
   krait::detail::flow* next(worker* here = nullptr) noexcept;
+  krait::detail::flow* next_of_any_kind(worker* here) noexcept;
+  /// Begins another turn, unless the reactor is to be polled first.
+  KRAIT_ALWAYS_INLINE bool another_turn() noexcept {
+    if (turns_left <= 1 || ready.empty() || stopping) {
+      return false;
+    }
+    --turns_left;
+    turn_end = ready.tail();
+    return true;
+  }
   krait::detail::flow* start(task_state& task, worker* here) noexcept;
+  worker* new_worker() noexcept;
   void end(task_state& task) noexcept;
   void end_unstarted(task_state& task) noexcept;
   void enlist(task_state& task) noexcept;
@@ -346,6 +382,53 @@ struct loop_state {
   void report(const std::string& message, const std::exception_ptr& exception,
               const std::string& source = {}) noexcept;
 };
+
+inline future_state::~future_state() {
+  if ((status == status::failed && !retrieved) || !waiters.empty() || !loop->created.empty()) [[unlikely]] {
+    abandoned();
+  }
+}
+
+/// A future's state, or what else has a loop, in that loop's memory. Throws std::bad_alloc, and what making it throws.
+template <class State, class... Args>
+State& make_state(loop_state& of, Args&&... args) {
+  if constexpr (alignof(State) > __STDCPP_DEFAULT_NEW_ALIGNMENT__) {
+    State& made = *new State(of, std::forward<Args>(args)...);
+    ++of.references;
+    return made;
+  } else {
+    struct place {
+      blocks& from;
+      void* memory = from.take(sizeof(State));
+      ~place() {
+        if (memory != nullptr) {
+          from.give(memory, sizeof(State));
+        }
+      }
+    } here{of.memory};
+    auto* const made = ::new (here.memory) State(of, std::forward<Args>(args)...);
+    here.memory = nullptr;
+    ++of.references;
+    return *made;
+  }
+}
+
+/// Destroys what make_state() has made, and gives its memory back.
+template <class State>
+void destroy_state(State& made, loop_state& of) noexcept {
+  if constexpr (alignof(State) > __STDCPP_DEFAULT_NEW_ALIGNMENT__) {
+    delete &made;
+  } else {
+    made.~State();
+    of.memory.give(&made, sizeof(State));
+  }
+  of.release();
+}
+/// The same, as future_state::operations has it.
+template <class State>
+void destroy_future(future_state& self) noexcept {
+  destroy_state(static_cast<State&>(self), *self.loop);
+}
 
 /// A deadline, for a callback.
 struct timer : callback {
@@ -389,8 +472,16 @@ struct timer : callback {
   }
 };
 
+[[noreturn]] void throw_no_task();
+
 /// The task that runs here. Throws runtime_error if none does.
-task_state& this_task();
+KRAIT_ALWAYS_INLINE inline task_state& this_task() {
+  loop_state* const loop = loop_state::running_here();
+  if (loop == nullptr || loop->current == nullptr) [[unlikely]] {
+    throw_no_task();
+  }
+  return *loop->current;
+}
 
 /// Can a wait here be cancelled? Not where an exception is in flight, as another must not be thrown, nor in no_cancel():
 /// there a cancellation stays for the next wait.
@@ -414,10 +505,16 @@ KRAIT_ALWAYS_INLINE inline bool suspend(task_state& self, waiter& on) {
   return can_be_cancelled;
 }
 
-/// What a task does that has been woken: raises what it was cancelled with meanwhile.
-KRAIT_ALWAYS_INLINE inline void deliver(task_state& self, bool can_be_cancelled) {
+/// What a task asks that has been woken: was it cancelled meanwhile? That is raised then.
+KRAIT_ALWAYS_INLINE inline bool due(task_state& self, bool can_be_cancelled) noexcept {
   if (self.must_cancel && can_be_cancelled) [[unlikely]] {
     self.must_cancel = false;
+    return true;
+  }
+  return false;
+}
+KRAIT_ALWAYS_INLINE inline void deliver(task_state& self, bool can_be_cancelled) {
+  if (due(self, can_be_cancelled)) [[unlikely]] {
     throw cancelled_error(self.message);
   }
 }
@@ -443,14 +540,21 @@ struct parked : waiter {
     }
   }
 
-  /// Throws cancelled_error.
-  void wait() {
+  /// Waits. Has it been cancelled? Then that is to be raised; to raise it costs less where nothing is left to destroy.
+  KRAIT_ALWAYS_INLINE bool cancelled_waiting() {
     const bool cancellable = suspend(*task, *this);
     if (state == stage::cancelled) [[unlikely]] {
       task->must_cancel = false;
+      return true;
+    }
+    return due(*task, cancellable);
+  }
+
+  /// Throws cancelled_error.
+  void wait() {
+    if (cancelled_waiting()) [[unlikely]] {
       throw cancelled_error(task->message);
     }
-    deliver(*task, cancellable);
   }
 };
 
@@ -473,9 +577,16 @@ class bound_list : public wait_list {
 
 /// Waits in a list until somebody takes it from there, or marks it as woken.
 inline void wait_in(bound_list& list) {
-  parked self(this_task());
-  list.push_back(self);
-  self.wait();
+  task_state& task = this_task();
+  bool cancelled;
+  {
+    parked self(task);
+    list.push_back(self);
+    cancelled = self.cancelled_waiting();
+  }
+  if (cancelled) [[unlikely]] {
+    throw cancelled_error(task.message);
+  }
 }
 
 /// A task that waits for a future, in its list.

@@ -99,6 +99,8 @@ class wait_list {
   }
 
   waiter* begin() noexcept { return head_.next; }
+  /// end() if there is none.
+  waiter* last() noexcept { return head_.previous; }
   waiter* end() noexcept { return &head_; }
 
  private:

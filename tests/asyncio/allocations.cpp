@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <krait/asyncio/use_await.hpp>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/local/connect_pair.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/write.hpp>
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdlib>
+#include <new>
+#include <string_view>
+
+#include <krait/asyncio.hpp>
+#include <krait/generator.hpp>
+
+#include "asyncio_tests.hpp"
+
+// To wait takes no memory, in steady state: what is counted is each call of operator new, of this whole program.
+
+namespace {
+
+std::atomic<long> allocations = 0;
+
+void* counted(std::size_t size, std::size_t alignment = __STDCPP_DEFAULT_NEW_ALIGNMENT__) {
+  ++allocations;
+  size = size == 0 ? 1 : size;
+  void* const memory = alignment <= __STDCPP_DEFAULT_NEW_ALIGNMENT__
+                           ? std::malloc(size)
+                           : std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+  if (memory == nullptr) {
+    throw std::bad_alloc();
+  }
+  return memory;
+}
+
+}  // namespace
+
+void* operator new(std::size_t size) { return counted(size); }
+void* operator new[](std::size_t size) { return counted(size); }
+void* operator new(std::size_t size, std::align_val_t alignment) {
+  return counted(size, static_cast<std::size_t>(alignment));
+}
+void* operator new[](std::size_t size, std::align_val_t alignment) {
+  return counted(size, static_cast<std::size_t>(alignment));
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete[](void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, std::align_val_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+
+namespace {
+
+namespace asio = boost::asio;
+namespace asyncio = krait::asyncio;
+using namespace std::chrono_literals;
+using asyncio::use_await;
+
+constexpr int warm_up = 100;
+constexpr int rounds = 1000;
+
+/// How often memory is taken while `step()` is done a thousand times, when all has been done a hundred times before.
+template <class Step>
+long allocations_of(Step step) {
+  for (int i = 0; i < warm_up; ++i) {
+    step();
+  }
+  const long before = allocations;
+  for (int i = 0; i < rounds; ++i) {
+    step();
+  }
+  return allocations - before;
+}
+
+/// The same in a task, while another does `other()` as often.
+template <class Step, class Other>
+long allocations_of(Step step, Other other) {
+  long count = -1;
+  asyncio::run([&] {
+    const auto beside = asyncio::create_task([&] {
+      for (int i = 0; i < warm_up + rounds; ++i) {
+        other();
+      }
+    });
+    count = allocations_of(step);
+    asyncio::await(beside);
+  });
+  return count;
+}
+
+/// The same in a task that is alone.
+template <class Step>
+long allocations_alone(Step step) {
+  long count = -1;
+  asyncio::run([&] { count = allocations_of(step); });
+  return count;
+}
+
+/// By a tool, for which the loop keeps no memory. (Tests are told of their leg.)
+bool memory_is_watched() {
+  const char* const leg = std::getenv("KRAIT_TEST_LEG");  // NOLINT(concurrency-mt-unsafe)
+  return leg != nullptr && std::string_view(leg) != "tsan";
+}
+
+krait::generator<int> waiting_items() {
+  return [](auto& yield) {
+    for (;;) {
+      asyncio::sleep(0s);
+      yield(1);
+    }
+  };
+}
+
+}  // namespace
+
+TEST_CASE("allocations are counted") {
+  CHECK(allocations_of([] { delete new int(1); }) == rounds);
+  CHECK(allocations_alone([] { static_cast<void>(asyncio::create_future<std::array<char, 5000>>()); }) >= rounds);
+}
+
+TEST_CASE("a turn takes no memory, nor does one in a generator") {
+  CHECK(allocations_alone([] { asyncio::sleep(0s); }) == 0);
+  CHECK(allocations_of([] { asyncio::sleep(0s); }, [] { asyncio::sleep(0s); }) == 0);
+  asyncio::run([] {
+    auto items = waiting_items();
+    auto item = items.begin();
+    CHECK(allocations_of([&] { ++item; }) == 0);
+  });
+}
+
+TEST_CASE("to sleep takes no memory, nor does a deadline that does not pass") {
+  CHECK(allocations_alone([] { asyncio::sleep(1ns); }) == 0);
+  CHECK(allocations_of([] { asyncio::sleep(1ns); }, [] { asyncio::sleep(2us); }) == 0);
+  CHECK(allocations_alone([] { asyncio::timeout(5s, [] { asyncio::sleep(0s); }); }) == 0);
+}
+
+TEST_CASE("queues, locks, events, semaphores and conditions take no memory for a wait") {
+  asyncio::queue<long> there;
+  asyncio::queue<long> back;
+  CHECK(allocations_of(
+            [&] {
+              there.put(1);
+              back.get();
+            },
+            [&] { back.put(there.get()); }) == 0);
+
+  asyncio::queue<long> few(4);
+  CHECK(allocations_of([&] { few.put(1); }, [&] { few.get(); }) == 0);
+
+  const auto with_lock = [](auto& lock) {
+    return [&lock] {
+      lock.acquire();
+      asyncio::sleep(0s);
+      lock.release();
+    };
+  };
+  asyncio::lock lock;
+  CHECK(allocations_of(with_lock(lock), with_lock(lock)) == 0);
+  asyncio::semaphore semaphore(1);
+  CHECK(allocations_of(with_lock(semaphore), with_lock(semaphore)) == 0);
+
+  asyncio::event ping;
+  asyncio::event pong;
+  CHECK(allocations_of(
+            [&] {
+              ping.set();
+              pong.wait();
+              pong.clear();
+            },
+            [&] {
+              ping.wait();
+              ping.clear();
+              pong.set();
+            }) == 0);
+
+  asyncio::condition changed;
+  bool full = false;
+  const auto turned = [&](bool to) {
+    return [&, to] {
+      changed.acquire();
+      changed.wait_for([&] { return full != to; });
+      full = to;
+      changed.notify();
+      changed.release();
+    };
+  };
+  CHECK(allocations_of(turned(true), turned(false)) == 0);
+}
+
+TEST_CASE("to wait for what is done takes no memory, nor do tasks whose memory is there from others") {
+  asyncio::run([] {
+    const auto ended = asyncio::create_task([] { return 1; });
+    asyncio::await(ended);
+    CHECK(allocations_of([&] { asyncio::await(ended); }) == 0);
+  });
+  if (!memory_is_watched()) {
+    CHECK(allocations_alone([] { asyncio::await(asyncio::create_task([] { return 1; })); }) == 0);
+    CHECK(allocations_alone([] { asyncio::await(asyncio::gather([] { return 1; }, [] { return 2; })); }) == 0);
+    CHECK(allocations_alone([] { asyncio::get_running_loop().call_later(5s, [] {}).cancel(); }) == 0);
+  }
+}
+
+TEST_CASE("an operation of Asio's takes no memory") {
+  asyncio::run([] {
+    asio::io_context& context = asyncio::get_running_loop().io_context();
+    CHECK(allocations_of([&] { asio::post(context, use_await); }) == 0);
+    asio::local::stream_protocol::socket near(context);
+    asio::local::stream_protocol::socket far(context);
+    asio::local::connect_pair(near, far);
+    std::array<char, 8> buffer{};
+    CHECK(allocations_of([&] {
+            asio::async_write(near, asio::buffer(buffer), use_await);
+            asio::async_read(far, asio::buffer(buffer), use_await);
+          }) == 0);
+  });
+}
