@@ -89,11 +89,12 @@ class server {
     });
   }
   void write(std::size_t size) {
-    asio::async_write(with_, asio::buffer(buffer_, size), [this](boost::system::error_code error, std::size_t) {
-      if (!error) {
-        read();
-      }
-    });
+    asio::async_write(with_, asio::buffer(buffer_, size),
+                      [this](boost::system::error_code error, std::size_t) {
+                        if (!error) {
+                          read();
+                        }
+                      });
   }
 
   socket& with_;
@@ -111,7 +112,8 @@ class client {
 
  private:
   void write() {
-    asio::async_write(with_, asio::buffer(buffer_), [this](boost::system::error_code, std::size_t) { read(); });
+    asio::async_write(with_, asio::buffer(buffer_),
+                      [this](boost::system::error_code, std::size_t) { read(); });
   }
   void read() {
     asio::async_read(with_, asio::buffer(buffer_), [this](boost::system::error_code, std::size_t) {
@@ -252,9 +254,9 @@ struct indirect_call {
   }
 };
 
-[[maybe_unused]] const bool entered =
-    bench::tasks::enter<asio_peer>("asio") && bench::tasks::enter<chained_post<true>>("asio") &&
-    bench::tasks::enter<chained_post<false>>("asio_without_reactor") &&
-    bench::tasks::enter<indirect_call>("indirect_call");
+[[maybe_unused]] const bool entered = bench::tasks::enter<asio_peer>("asio") &&
+                                      bench::tasks::enter<chained_post<true>>("asio") &&
+                                      bench::tasks::enter<chained_post<false>>("asio_without_reactor") &&
+                                      bench::tasks::enter<indirect_call>("indirect_call");
 
 }  // namespace

@@ -251,7 +251,8 @@ struct krait_tasks {
   static long gather(long n) {
     long sum = 0;
     for (long i = 0; i < n; ++i) {
-      const auto [a, b, c] = asyncio::await(asyncio::gather([] { return 1; }, [] { return 2; }, [] { return 3; }));
+      const auto [a, b, c] =
+          asyncio::await(asyncio::gather([] { return 1; }, [] { return 2; }, [] { return 3; }));
       sum += a + b + c;
     }
     return sum;

@@ -99,8 +99,7 @@ bool enter(const std::string& name) {
     return iterations == nullptr ? one : one->Iterations(std::atol(iterations));
   };
   const auto enter_batch = [&](const char* operation, long (*run)(long), auto expected) {
-    enter_one(operation,
-              [=](auto& state) { repeated<Self>(state, run, batch, batch, expected(batch)); });
+    enter_one(operation, [=](auto& state) { repeated<Self>(state, run, batch, batch, expected(batch)); });
   };
   const auto enter_turns = [&](const char* operation, auto turns) {
     return enter_one(operation, [=](auto& state) {
@@ -122,16 +121,19 @@ bool enter(const std::string& name) {
         ->Arg(100);
   }
   if constexpr (requires { &Self::turns_in_generator; }) {
-    enter_one("turn_in_generator", [](auto& state) {
-      const long depth = state.range(0);
-      long sum = 0;
-      Self::in([&] {
-        while (state.KeepRunningBatch(batch)) {
-          sum += Self::turns_in_generator(depth, batch);
-        }
-      });
-      check(state, sum, sum_below(batch) * (state.iterations() / batch));
-    })->Arg(1)->Arg(3);
+    enter_one("turn_in_generator",
+              [](auto& state) {
+                const long depth = state.range(0);
+                long sum = 0;
+                Self::in([&] {
+                  while (state.KeepRunningBatch(batch)) {
+                    sum += Self::turns_in_generator(depth, batch);
+                  }
+                });
+                check(state, sum, sum_below(batch) * (state.iterations() / batch));
+              })
+        ->Arg(1)
+        ->Arg(3);
   }
   if constexpr (requires { &Self::spawn; }) {
     enter_batch("task_spawn", &Self::spawn, sum_below);
@@ -185,12 +187,15 @@ bool enter(const std::string& name) {
     enter_batch("operation", &Self::operation, the_number);
   }
   if constexpr (requires { Self::echo(1, 1, [] { return true; }); }) {
-    enter_one("echo", [](auto& state) {
-      const int connections = static_cast<int>(state.range(0));
-      const long trips =
-          Self::echo(connections, batch / connections, [&] { return state.KeepRunningBatch(batch); });
-      check(state, trips, state.iterations());
-    })->Arg(1)->Arg(100);
+    enter_one("echo",
+              [](auto& state) {
+                const int connections = static_cast<int>(state.range(0));
+                const long trips = Self::echo(connections, batch / connections,
+                                              [&] { return state.KeepRunningBatch(batch); });
+                check(state, trips, state.iterations());
+              })
+        ->Arg(1)
+        ->Arg(100);
   }
   if constexpr (requires { &Self::sleeping; }) {
     // As many as there is memory for: 5 KiB for each.

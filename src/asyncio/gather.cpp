@@ -19,9 +19,9 @@ void gathering::begin(std::size_t number) {
       ++left;
       continue;
     }
-    if (waiter* const last = waited.waiters.last();
-        last != waited.waiters.end() && last->task == nullptr &&
-        static_cast<callback*>(last)->run == &child_done && static_cast<child*>(last)->of == this) {
+    if (waiter* const last = waited.waiters.last(); last != waited.waiters.end() && last->task == nullptr &&
+                                                    static_cast<callback*>(last)->run == &child_done &&
+                                                    static_cast<child*>(last)->of == this) {
       continue;
     }
     loop->ready.reserve();

@@ -43,22 +43,42 @@ void* counted(std::size_t size, std::size_t alignment = __STDCPP_DEFAULT_NEW_ALI
 
 }  // namespace
 
-void* operator new(std::size_t size) { return counted(size); }
-void* operator new[](std::size_t size) { return counted(size); }
+void* operator new(std::size_t size) {
+  return counted(size);
+}
+void* operator new[](std::size_t size) {
+  return counted(size);
+}
 void* operator new(std::size_t size, std::align_val_t alignment) {
   return counted(size, static_cast<std::size_t>(alignment));
 }
 void* operator new[](std::size_t size, std::align_val_t alignment) {
   return counted(size, static_cast<std::size_t>(alignment));
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+void operator delete(void* memory) noexcept {
+  std::free(memory);
+}
+void operator delete[](void* memory) noexcept {
+  std::free(memory);
+}
+void operator delete(void* memory, std::size_t) noexcept {
+  std::free(memory);
+}
+void operator delete[](void* memory, std::size_t) noexcept {
+  std::free(memory);
+}
+void operator delete(void* memory, std::align_val_t) noexcept {
+  std::free(memory);
+}
+void operator delete[](void* memory, std::align_val_t) noexcept {
+  std::free(memory);
+}
+void operator delete(void* memory, std::size_t, std::align_val_t) noexcept {
+  std::free(memory);
+}
+void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept {
+  std::free(memory);
+}
 
 namespace {
 
@@ -126,7 +146,8 @@ krait::generator<int> waiting_items() {
 
 TEST_CASE("allocations are counted") {
   CHECK(allocations_of([] { delete new int(1); }) == rounds);
-  CHECK(allocations_alone([] { static_cast<void>(asyncio::create_future<std::array<char, 5000>>()); }) >= rounds);
+  CHECK(allocations_alone([] { static_cast<void>(asyncio::create_future<std::array<char, 5000>>()); }) >=
+        rounds);
 }
 
 TEST_CASE("a turn takes no memory, nor does one in a generator") {
@@ -206,7 +227,8 @@ TEST_CASE("to wait for what is done takes no memory, nor do tasks whose memory i
   });
   if (!memory_is_watched()) {
     CHECK(allocations_alone([] { asyncio::await(asyncio::create_task([] { return 1; })); }) == 0);
-    CHECK(allocations_alone([] { asyncio::await(asyncio::gather([] { return 1; }, [] { return 2; })); }) == 0);
+    CHECK(allocations_alone([] { asyncio::await(asyncio::gather([] { return 1; }, [] { return 2; })); }) ==
+          0);
     CHECK(allocations_alone([] { asyncio::get_running_loop().call_later(5s, [] {}).cancel(); }) == 0);
   }
 }

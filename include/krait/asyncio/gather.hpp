@@ -252,8 +252,7 @@ auto gather_these(bool keep_exceptions, future<T>... each) {
   using result = std::invoke_result_t<Make, const places&>;
   loop_state* loop = nullptr;
   ((loop = loop != nullptr ? loop : access::state_of(each).loop), ...);
-  auto& made =
-      make_state<gathering_of<result, Make, places>>(loop != nullptr ? *loop : running_loop_state());
+  auto& made = make_state<gathering_of<result, Make, places>>(loop != nullptr ? *loop : running_loop_state());
   auto handle = access::make<future<result>>(made);
   made.keep_exceptions = keep_exceptions;
   if constexpr (sizeof...(T) > 0) {
@@ -386,7 +385,8 @@ template <detail::ensurable X>
   if (inner.done()) {
     return inner;
   }
-  auto outer = detail::access::make<future<value>>(detail::make_state<detail::set_future<value>>(*hidden.loop));
+  auto outer =
+      detail::access::make<future<value>>(detail::make_state<detail::set_future<value>>(*hidden.loop));
   hidden.waiters.push_back(*new detail::shielding<value>(*hidden.loop, outer, inner));
   return outer;
 }
