@@ -246,18 +246,21 @@ struct make_vector_of {
   }
 };
 
+/// A tuple, as its braces have them made from left to right.
 template <class Make, class... T>
-auto gather_these(bool keep_exceptions, future<T>... each) {
+auto gather_these(bool keep_exceptions, std::tuple<future<T>...> all) {
   using places = places_of<sizeof...(T)>;
   using result = std::invoke_result_t<Make, const places&>;
   loop_state* loop = nullptr;
-  ((loop = loop != nullptr ? loop : access::state_of(each).loop), ...);
+  if constexpr (sizeof...(T) > 0) {
+    loop = access::state_of(std::get<0>(all)).loop;
+  }
   auto& made = make_state<gathering_of<result, Make, places>>(loop != nullptr ? *loop : running_loop_state());
   auto handle = access::make<future<result>>(made);
   made.keep_exceptions = keep_exceptions;
   if constexpr (sizeof...(T) > 0) {
     gathering::child* place = made.children = made.places.all.data();
-    ((place++->future = std::move(each)), ...);
+    std::apply([&](future<T>&... each) { ((place++->future = std::move(each)), ...); }, all);
   }
   made.begin(sizeof...(T));
   return handle;
@@ -315,7 +318,7 @@ template <class... X>
   requires(detail::ensurable<X> && ...)
 [[nodiscard]] auto gather(X&&... each) {
   return detail::gather_these<detail::make_tuple_of<detail::awaited_type<X>...>>(
-      false, detail::future_of(std::forward<X>(each))...);
+      false, std::tuple<future<detail::awaited_type<X>>...>{detail::future_of(std::forward<X>(each))...});
 }
 
 /// The same, but it waits for all and does not fail: a std::tuple of outcome<T>. Python: `asyncio.gather(a, b,
@@ -324,7 +327,7 @@ template <class... X>
   requires(detail::ensurable<X> && ...)
 [[nodiscard]] auto gather(return_exceptions_t, X&&... each) {
   return detail::gather_these<detail::make_outcomes_of<detail::awaited_type<X>...>>(
-      true, detail::future_of(std::forward<X>(each))...);
+      true, std::tuple<future<detail::awaited_type<X>>...>{detail::future_of(std::forward<X>(each))...});
 }
 
 /// The same of a range of futures, or callables: a std::vector.
