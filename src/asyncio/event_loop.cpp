@@ -98,7 +98,9 @@ void task_state::failed() noexcept {
 void launch(task_state& made, bool eager, const site& created) {
   loop_state& loop = *made.loop;
   try {
-    note_creation(made, created);
+    if (loop.debug) [[unlikely]] {
+      note_creation(made, created);
+    }
     loop.ready.reserve();
   } catch (...) {
     made.drop_body(made);
