@@ -12,12 +12,13 @@ namespace detail {
 inline namespace KRAIT_BACKEND {
 
 void note_creation(const future_state& of, const site& where) {
-  if (of.loop->debug) [[unlikely]] {
-    of.loop->created.insert_or_assign(&of, where);
-  }
+  of.loop->created.insert_or_assign(&of, where);
 }
 
-std::string repr(const future_state& of) {
+namespace {
+
+/// `whole`: with what it waits for; but not of that again, as tasks may wait in a circle.
+std::string repr_of_future(const future_state& of, bool whole) {
   const task_state* const task = of.is_task ? static_cast<const task_state*>(&of) : nullptr;
   std::string how;
   switch (of.status) {
@@ -42,11 +43,22 @@ std::string repr(const future_state& of) {
   if (waiters > 0) {
     how += ", waiters:" + std::to_string(waiters);
   }
+  if (task != nullptr && whole) {
+    if (const future_state* const awaited = progress_of(*task).awaited) {
+      how += ", waits for " + repr_of_future(*awaited, false);
+    }
+  }
   if (const auto found = of.loop->created.find(&of); found != of.loop->created.end()) {
     how += ", " + found->second.text();
   }
   how += "]";
   return task != nullptr ? repr_of("task", &of, how, task->name) : repr_of("future", &of, how);
+}
+
+}  // namespace
+
+std::string repr(const future_state& of) {
+  return repr_of_future(of, true);
 }
 
 }  // namespace KRAIT_BACKEND

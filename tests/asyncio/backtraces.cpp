@@ -129,7 +129,7 @@ TEST_SUITE("what is seen of tasks") {
     CAPTURE(text);
     // "<task object NAME at 0x...> STATE, N bytes of stack used"
     const auto state_of = [&](const std::string& name) {
-      const auto begin = text.find("<task object " + name);
+      const auto begin = ("\n" + text).find("\n<task object " + name);
       if (begin == std::string::npos) {
         return std::string();
       }

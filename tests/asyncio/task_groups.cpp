@@ -127,7 +127,7 @@ TEST_CASE("AIO-TG-006, AIO-TG-007, AIO-TG-017: cancelled from outside, all are, 
   });
 }
 
-TEST_CASE("AIO-TG-008, AIO-TG-016: TG6: errors beat cancellation, which is not lost") {
+TEST_CASE("AIO-TG-008: TG6: errors beat cancellation, which is not lost") {
   lazy_and_eager([](const asyncio::task_options& how) {
     journal log;
     const auto runner = asyncio::create_task([&] {
@@ -147,7 +147,7 @@ TEST_CASE("AIO-TG-008, AIO-TG-016: TG6: errors beat cancellation, which is not l
   });
 }
 
-TEST_CASE("AIO-TG-009, AIO-TG-010, AIO-TG-018, AIO-TG-019: an error of the body cancels the children") {
+TEST_CASE("AIO-TG-009, AIO-TG-010, AIO-TG-019: an error of the body cancels the children") {
   lazy_and_eager([](const asyncio::task_options& how) {
     asyncio::task<void> child;
     CHECK(group_of([&] {

@@ -80,31 +80,54 @@ TEST_CASE("AIO-TG-012: a long task of the outer group is cancelled, too, and add
   });
 }
 
-TEST_CASE("AIO-TG-015: a task that fails while the body cleans up interrupts that, and is what comes out") {
+TEST_CASE(
+    "AIO-TG-015, AIO-TG-016: a task that fails while the body cleans up interrupts that, and comes out, also "
+    "to one who "
+    "awaits it") {
   lazy_and_eager([](const options& how) {
-    journal log;
-    const auto runner = asyncio::create_task([&] {
-      asyncio::task_group([&](auto& group) {
-        const auto crash = asyncio::create_future<void>();
-        static_cast<void>(group.create_task(
-            [crash] {
-              asyncio::await(crash);
-              fail("soon");
-            },
-            how));
-        try {
-          sleep_long();
-        } catch (const asyncio::cancelled_error&) {
-          crash.set_result();
-          log(thrown_by(sleep_long));
-          throw;
+    for (const bool awaited : {false, true}) {
+      journal log;
+      const auto body = [&] {
+        asyncio::task_group([&](auto& group) {
+          const auto crash = asyncio::create_future<void>();
+          static_cast<void>(group.create_task(
+              [crash] {
+                asyncio::await(crash);
+                fail("soon");
+              },
+              how));
+          try {
+            sleep_long();
+          } catch (const asyncio::cancelled_error&) {
+            crash.set_result();
+            log(thrown_by(sleep_long));
+            throw;
+          }
+        });
+      };
+      const auto runner = asyncio::create_task([&] {
+        if (awaited) {
+          asyncio::await(asyncio::create_task(body, how));
+        } else {
+          body();
         }
       });
-    });
-    turns(3);
-    runner.cancel("outside");
-    CHECK(group_of([&] { asyncio::await(runner); }) == "soon");
-    CHECK(log.text() == "cancelled: ");
+      turns(4);
+      runner.cancel("outside");
+      CHECK(group_of([&] { asyncio::await(runner); }) == "soon");
+      CHECK(log.text() == "cancelled: ");
+    }
+  });
+}
+
+TEST_CASE("AIO-TG-018: a body that makes another error of the cancellation") {
+  lazy_and_eager([](const options&) {
+    const auto runner =
+        asyncio::create_task([] { asyncio::task_group([](auto&) { fail_in_cleanup("instead"); }); });
+    turns(2);
+    CHECK_FALSE(runner.done());
+    runner.cancel();
+    CHECK(group_of([&] { asyncio::await(runner); }) == "instead");
   });
 }
 

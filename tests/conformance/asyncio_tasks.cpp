@@ -189,6 +189,56 @@ TEST_CASE("AIO-TASK-013: what a task prints as: pending, cancelling, cancelled, 
   });
 }
 
+TEST_CASE("AIO-TASK-012: a task tells its stack, of a limited depth, from within and while it waits") {
+  asyncio::run([] {
+    struct functions {
+      [[gnu::noinline]] static std::size_t inner(int limit) {
+        return asyncio::capture_call_graph({.limit = limit})->call_stack.size();
+      }
+      [[gnu::noinline]] static void waits() {
+        asyncio::sleep(0s);
+        asyncio::sleep(0s);
+      }
+    };
+    const auto within = asyncio::create_task([] {
+      CHECK(functions::inner(1) == 1);
+      CHECK(functions::inner(2) == 2);
+      CHECK(asyncio::capture_call_graph()->future == asyncio::current_task());
+    });
+    asyncio::await(within);
+    const auto waiting = asyncio::create_task(&functions::waits);
+    CHECK(asyncio::capture_call_graph(waiting).call_stack.empty());
+    asyncio::sleep(0s);
+    CHECK(asyncio::capture_call_graph(waiting).call_stack.size() >= 2);
+    CHECK(asyncio::capture_call_graph(waiting, {.limit = 1}).call_stack.size() == 1);
+    asyncio::await(waiting);
+    CHECK(asyncio::capture_call_graph(waiting).call_stack.empty());
+  });
+}
+
+TEST_CASE("AIO-TASK-016: a task that waits for a future prints that") {
+  asyncio::run([] {
+    const auto f = asyncio::create_future<int>();
+    const auto inner = asyncio::create_task([&] { return asyncio::await(f); }, {.name = "inner"});
+    const auto outer = asyncio::create_task([&] { return asyncio::await(inner); }, {.name = "outer"});
+    asyncio::sleep(0s);
+    CHECK(inner.repr().find(" [pending, waiters:1, waits for " + f.repr() + "]>") != std::string::npos);
+    CHECK(outer.repr().find(" [pending, waits for <task object inner at 0x") != std::string::npos);
+    f.set_result(1);
+    CHECK(asyncio::await(outer) == 1);
+    CHECK(inner.repr().find("waits for") == std::string::npos);
+    // Two that wait for each other.
+    asyncio::task<void> a, b;
+    a = asyncio::create_task([&] { asyncio::await(b); }, {.name = "a"});
+    b = asyncio::create_task([&] { asyncio::await(a); }, {.name = "b"});
+    asyncio::sleep(0s);
+    CHECK(a.repr().find("waits for <task object b at 0x") != std::string::npos);
+    a.cancel();
+    asyncio::wait(std::vector{a, b});
+    a = b = {};
+  });
+}
+
 TEST_CASE("AIO-TASK-092: in debug mode a task knows where it was made") {
   for (const bool debug : {false, true}) {
     asyncio::event_loop loop;

@@ -146,8 +146,9 @@ class any_future {
   /// Whose it is. Throws runtime_error if there is no such loop any more. Python: `future.get_loop()`.
   event_loop& get_loop() const;
 
-  /// "<future object at 0x... [pending, waiters:1]>", "<task object NAME at 0x... [cancelling]>", cancelled, finished, or
-  /// "finished, exception: ..."; in debug mode with where it was created. Python: repr(future).
+  /// "<future object at 0x... [pending, waiters:1]>", cancelled, finished, or "finished, exception: ...". Of a task,
+  /// "<task object NAME at 0x... [pending, waits for <future object ...>]>", or cancelling. In debug mode with where it
+  /// was created. Python: repr(future).
   std::string repr() const;
 
   /// False if it is done. Else it is cancelled, or a task asked to end: cancelled_error is raised where it waits.

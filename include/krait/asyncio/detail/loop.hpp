@@ -107,7 +107,7 @@ struct future_state {
   void abandoned() noexcept;
 };
 
-/// In debug mode, notes where it was made. Throws std::bad_alloc.
+/// Notes where it was made: in debug mode. Throws std::bad_alloc.
 void note_creation(const future_state& of, const site& where);
 /// See any_future::repr().
 std::string repr(const future_state& of);
