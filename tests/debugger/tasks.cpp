@@ -98,7 +98,8 @@ int main(int, char** arguments) {
     asyncio::await(asyncio::create_task([] {}));  // whose worker is idle then
     const auto unstarted = asyncio::create_task([] {}, {.name = "unstarted"});
     body_of_main();
-    for (const asyncio::any_future& each : std::vector<asyncio::any_future>{joiner, waiter, generating, ready}) {
+    for (const asyncio::any_future& each :
+         std::vector<asyncio::any_future>{joiner, waiter, generating, ready}) {
       each.cancel();
     }
     asyncio::wait(std::vector<asyncio::any_future>{joiner, waiter, generating, ready});
