@@ -145,7 +145,10 @@ struct capture {
   }
 
   call_graph graph_of(future_state& of, const std::vector<const void*>& stack) {
-    call_graph graph{handle_of(of), described(stack, limit, symbols), {}};
+    call_graph graph{handle_of(of),
+                     of.is_task ? static_cast<task_state&>(of).name : std::string(),
+                     described(stack, limit, symbols),
+                     {}};
     path.push_back(&of);
     std::vector<task_state*> awaiting;
     collect_awaiting(of, awaiting);

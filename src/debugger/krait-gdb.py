@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: BSL-1.0
 #
-# krait's generators in gdb (12 or later), in a live process or a core dump:
+# krait's generators and tasks in gdb (12 or later), in a live process or a core dump:
 #
 #      krait generators   all generators and coroutines: number, address, state, name, where suspended, how much
 #                         stack they have used, what they delegate to or await
-#      krait bt N         the backtrace of one, by its number or its address
+#      krait tasks        all tasks of event loops: number, address, state, name, where, how much stack they have
+#                         used, which task or future they await
+#      krait bt N         the backtrace of one, by its number (of a task: T1, T2, ...) or its address
 #      krait bt           the backtrace of the selected thread, through all resumers
 #
 # What else is given is handed to gdb's bt: `krait bt 3 -full`.
@@ -22,7 +24,11 @@
 # leads bt on. But gdb allows only signal frames a caller at lower addresses, and an unwinder in Python cannot make
 # one, so there bt may stop with "previous frame inner to this frame". `krait bt` prints the rest.
 #
-# All is found through the symbol krait_debugger_table (src/debugger/debugger.cpp); krait need not be compiled with -g.
+# A task was left as a generator is, but may be in the midst of generators; its backtrace goes through these, to the
+# base of the task's own stack. Those generators are running, and part of no thread's backtrace: theirs is the task's.
+#
+# All is found through the symbols krait_debugger_table (src/debugger/debugger.cpp) and krait_native_tasks_table or
+# krait_fcontext_tasks_table (src/asyncio/debugger.cpp); krait need not be compiled with -g.
 #
 # Tested on x86-64. What is here for AArch64 (both backends) and RISC-V 64 (native) is not.
 

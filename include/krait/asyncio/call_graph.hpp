@@ -33,6 +33,7 @@ inline namespace KRAIT_BACKEND {
 /// A task or future, where it is, and who waits for it. Python: asyncio.FutureCallGraph.
 struct call_graph {
   any_future future;
+  std::string name;  ///< the task's; empty: it is no task
   std::vector<call_graph_entry>
       call_stack;  ///< innermost first; of a future that is no task, and of a task that has
                    ///< not started, empty
