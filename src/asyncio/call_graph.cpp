@@ -127,8 +127,21 @@ any_future handle_of(future_state& of) noexcept {
   return access::make<any_future>(of);
 }
 
+/// The stack of the task that runs, from the function on that `caller` returns to.
+std::vector<const void*> stack_here(const void* caller, int depth) {
+  walk whole;
+  walk::look(&whole);
+  whole.go_on();
+  auto& all = whole.found;
+  const auto first = std::ranges::find(all, static_cast<const void*>(static_cast<const char*>(caller) - 1));
+  all.erase(all.begin(), first);
+  all.erase(all.begin(), all.begin() + std::clamp<std::ptrdiff_t>(depth - 1, 0, std::ssize(all)));
+  return std::move(all);
+}
+
 struct capture {
   std::optional<int> limit;
+  const void* caller;  ///< from where on the stack of the task that runs is shown
   detail::symbols symbols = {};
   std::vector<const future_state*> path = {};  ///< from the one that was asked for: they may wait in a circle
 
@@ -136,7 +149,10 @@ struct capture {
     walk whole;
     if (of.is_task && !of.done()) {
       auto& task = static_cast<task_state&>(of);
-      if (task.at.resume_at != nullptr && task.loop->current != &task) {
+      if (task.loop->current == &task) {
+        return stack_here(caller, 1);
+      }
+      if (task.at.resume_at != nullptr) {
         krait::detail::call_from(task.at, &walk::look, &whole);
         whole.go_on();
       }
@@ -162,21 +178,9 @@ struct capture {
   }
 };
 
-/// The stack of the task that runs, from the function on that `caller` returns to.
-std::vector<const void*> stack_here(const void* caller, int depth) {
-  walk whole;
-  walk::look(&whole);
-  whole.go_on();
-  auto& all = whole.found;
-  const auto first = std::ranges::find(all, static_cast<const void*>(static_cast<const char*>(caller) - 1));
-  all.erase(all.begin(), first);
-  all.erase(all.begin(), all.begin() + std::clamp<std::ptrdiff_t>(depth - 1, 0, std::ssize(all)));
-  return std::move(all);
-}
-
 call_graph graph_of(const any_future& of, const call_graph_options& options, const void* caller) {
   future_state& state = access::state_of(of);
-  capture all{options.limit};
+  capture all{options.limit, caller};
   const bool runs = state.is_task && state.loop->current == &state;
   return all.graph_of(state, runs ? stack_here(caller, options.depth) : all.stack_of(state));
 }
@@ -230,7 +234,7 @@ std::string written(const std::optional<call_graph>& graph) {
 }  // namespace
 
 std::string describe_waiting(task_state& of) {
-  capture all{{}};
+  capture all{{}, nullptr};
   std::string text;
   write_stack(described(all.stack_of(of), {}, all.symbols), "", text);
   if (const future_state* const awaited = progress_of(of).awaited) {
