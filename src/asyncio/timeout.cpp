@@ -59,7 +59,7 @@ void timeout_scope::reschedule(std::optional<time_point> when) {
   if (expiring_) {
     throw runtime_error("Cannot change state of expiring Timeout");
   }
-  arm(when, when && *when <= clock::now());
+  arm(when, when && *when <= task_.loop->time());
 }
 
 }  // namespace KRAIT_BACKEND

@@ -122,7 +122,7 @@ class timeout_scope {
 /// Throws what leaves the body; runtime_error outside of a task. Python: `async with asyncio.timeout_at(when)`.
 template <class Body>
 auto timeout_at(std::optional<time_point> when, Body&& body) {
-  return timeout_scope::run(when, when && *when <= clock::now(), body);
+  return timeout_scope::run(when, when && *when <= detail::this_task().loop->time(), body);
 }
 
 /// The same, so long from now. Python: `async with asyncio.timeout(delay)`.
