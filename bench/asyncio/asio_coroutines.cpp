@@ -115,8 +115,11 @@ struct asio_spawn {
           [&one](yield_context yield) {
             std::array<char, message_size> buffer;
             boost::system::error_code error;
-            while (!error) {
+            for (;;) {
               const std::size_t size = one.async_read_some(asio::buffer(buffer), yield[error]);
+              if (error) {
+                return;
+              }
               asio::async_write(one, asio::buffer(buffer, size), yield[error]);
             }
           },
@@ -235,9 +238,12 @@ struct asio_awaitable {
     const auto serve = [](socket& with) -> awaitable {
       std::array<char, message_size> buffer;
       boost::system::error_code error;
-      while (!error) {
+      for (;;) {
         const std::size_t size =
             co_await with.async_read_some(asio::buffer(buffer), asio::redirect_error(use, error));
+        if (error) {
+          co_return;
+        }
         co_await asio::async_write(with, asio::buffer(buffer, size), asio::redirect_error(use, error));
       }
     };
