@@ -326,17 +326,17 @@ TEST_CASE(
     "AIO-TMO-020, AIO-TMO-021, AIO-TMO-023: what it prints as: active, with a deadline or without, or "
     "expiring") {
   asyncio::run([] {
-    const asyncio::time_point when(1234567ms);
+    const asyncio::time_point when(1234ms);
     asyncio::timeout(1h, [&](timeout_scope& scope) {
       CHECK(scope.repr().rfind("<timeout [active] when=", 0) == 0);
       scope.reschedule(std::nullopt);
       CHECK(scope.repr() == "<timeout [active] when=none>");
     });
     asyncio::timeout_at(std::nullopt, [&](timeout_scope& scope) {
-      scope.reschedule(when);  // long ago
-      CHECK(scope.repr() == "<timeout [active] when=1234.567>");
+      scope.reschedule(when);  // long ago, however new the machine
+      CHECK(scope.repr() == "<timeout [active] when=1.234>");
       CHECK(thrown_by(sleep_long) == "cancelled: ");
-      CHECK(scope.repr() == "<timeout [expiring] when=1234.567>");
+      CHECK(scope.repr() == "<timeout [expiring] when=1.234>");
     });
   });
 }
