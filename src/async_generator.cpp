@@ -64,17 +64,11 @@ struct thread_hooks {
 
 }  // namespace
 
-// A caller may be resumed by another thread between two calls: neither this nor current_asyncgen_hooks() is
-// to become a part of it.
-[[gnu::noinline]] async_generator_hooks set_asyncgen_hooks(async_generator_hooks wanted) {
-  async_generator_hooks before = get_asyncgen_hooks();
+async_generator_hooks set_asyncgen_hooks(async_generator_hooks wanted) {
   const bool none = !wanted.firstiter && !wanted.finalizer;
-  thread_hooks* mine = thread_hooks::mine();
-  if (mine != thread_hooks::gone() && (mine != nullptr || !none)) {
-    auto fresh = none ? nullptr : std::make_shared<const async_generator_hooks>(std::move(wanted));
-    (mine != nullptr ? mine : thread_hooks::make())->set = std::move(fresh);
-  }
-  return before;
+  const auto before = detail::exchange_asyncgen_hooks(
+      none ? nullptr : std::make_shared<const async_generator_hooks>(std::move(wanted)));
+  return before == nullptr ? async_generator_hooks() : *before;
 }
 
 async_generator_hooks get_asyncgen_hooks() {
@@ -83,6 +77,18 @@ async_generator_hooks get_asyncgen_hooks() {
 }
 
 namespace detail {
+
+// A caller may be resumed by another thread between two calls: neither this nor current_asyncgen_hooks() is
+// to become a part of it.
+[[gnu::noinline]] std::shared_ptr<const async_generator_hooks> exchange_asyncgen_hooks(
+    std::shared_ptr<const async_generator_hooks> hooks) {
+  thread_hooks* mine = thread_hooks::mine();
+  if (mine == nullptr && hooks != nullptr) {
+    mine = thread_hooks::make();
+  }
+  return mine == nullptr || mine == thread_hooks::gone() ? nullptr
+                                                         : std::exchange(mine->set, std::move(hooks));
+}
 
 [[gnu::noinline]] std::shared_ptr<const async_generator_hooks> current_asyncgen_hooks() {
   const thread_hooks* const mine = thread_hooks::mine();

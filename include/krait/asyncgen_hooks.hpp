@@ -48,6 +48,10 @@ async_generator_hooks get_asyncgen_hooks();
 
 namespace detail {
 
+/// As set_asyncgen_hooks(); null: none. Throws std::bad_alloc, but not on a thread that had hooks before.
+std::shared_ptr<const async_generator_hooks> exchange_asyncgen_hooks(
+    std::shared_ptr<const async_generator_hooks> hooks);
+
 /// This thread's hooks; null if none are set.
 std::shared_ptr<const async_generator_hooks> current_asyncgen_hooks();
 

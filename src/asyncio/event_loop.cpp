@@ -181,7 +181,7 @@ struct handle::scheduled : detail::timer {
         try {
           called();
         } catch (...) {
-          self.loop.callback_failed(self.repr());
+          self.loop.callback_failed(&described, &self);
         }
       }
     };
@@ -189,6 +189,7 @@ struct handle::scheduled : detail::timer {
   }
 
   std::string repr() const { return repr_of_handle(this, cancelled, when, created); }
+  static std::string described(const void* of) { return static_cast<const scheduled*>(of)->repr(); }
 
   static handle make(detail::loop_state& of, std::function<void()>&& what, const detail::site& where) {
     of.check_open();
@@ -248,6 +249,7 @@ struct threadsafe_handle::scheduled {
       : function(std::move(what)), created(where) {}
 
   std::string repr() const { return repr_of_handle(this, cancelled, {}, created); }
+  static std::string described(const void* of) { return static_cast<const scheduled*>(of)->repr(); }
 
   void call(detail::loop_state& loop) {
     const std::lock_guard guard(lock);
@@ -260,7 +262,7 @@ struct threadsafe_handle::scheduled {
       try {
         called();
       } catch (...) {
-        loop.callback_failed(repr());
+        loop.callback_failed(&described, this);
       }
     }
   }
@@ -322,7 +324,7 @@ handle event_loop::call_at(time_point when, std::function<void()> function, deta
 }
 
 handle event_loop::call_later(duration delay, std::function<void()> function, detail::site created) {
-  return call_at(time() + delay, std::move(function), created);
+  return call_at(state_->time_after(delay), std::move(function), created);
 }
 
 threadsafe_handle event_loop::call_soon_threadsafe(std::function<void()> function, detail::site created) {
@@ -333,8 +335,7 @@ threadsafe_handle event_loop::call_soon_threadsafe(std::function<void()> functio
 
 void event_loop::add_signal_handler(int signal, std::function<void()> function) {
   state_->check_open();
-  state_->reactor.watch_signal(signal,
-                               [state = state_, function = std::move(function)] { state->soon(function); });
+  state_->watch_signal(signal, std::move(function), true);
 }
 
 event_loop& get_running_loop() {

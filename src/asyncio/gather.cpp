@@ -147,7 +147,7 @@ void wait_some(const std::vector<any_future>& all, std::optional<duration> delay
     }
   } until(*self.loop, wake);
   if (delay) {
-    until.arm(self.loop->now() + *delay / std::chrono::nanoseconds(1));
+    until.arm(self.loop->after(*delay));
   }
   here.wait();
 }

@@ -127,9 +127,15 @@ task_progress progress_of(const task_state& of) noexcept {
                          : nullptr};
 }
 
+namespace {
+std::string described(const void* of) {
+  return repr(*static_cast<const future_state*>(of));
+}
+}  // namespace
+
 void future_state::abandoned() noexcept {
   if (status == status::failed && !retrieved) {
-    loop->report("Future exception was never retrieved", exception, repr(*this));
+    loop->report("Future exception was never retrieved", exception, &described, this);
   }
   if (!loop->created.empty()) {
     loop->created.erase(this);
@@ -147,12 +153,20 @@ void future_state::wake_all() noexcept {
   loop->notice();
 }
 
+std::exception_ptr cancellation(const std::string& message) noexcept {
+  try {
+    return std::make_exception_ptr(cancelled_error(message));
+  } catch (...) {
+    return std::current_exception();
+  }
+}
+
 bool cancel_plain(future_state& self, const std::string& message) {
   self.retrieved = true;
   if (self.done()) {
     return false;
   }
-  self.fail(std::make_exception_ptr(cancelled_error(message)), status::cancelled);
+  self.fail(cancellation(message), status::cancelled);
   return true;
 }
 
@@ -177,7 +191,7 @@ namespace {
 void task_state::report_failure() noexcept {
   retrieved = true;
   context_here().swap(context);
-  loop->report("Task exception was never retrieved", exception, repr(*this));
+  loop->report("Task exception was never retrieved", exception, &described, static_cast<future_state*>(this));
   context_here().swap(context);
 }
 
@@ -189,9 +203,17 @@ bool task_state::cancel(std::string why) {
   retrieved = false;
   ++cancelling;
   if (waiting != nullptr && !waiting->deaf) {
+    struct scope {
+      task_state& self;
+      bool whole = false;
+      ~scope() {
+        self.passing_on = false;
+        self.cancelling -= whole ? 0 : 1;  // there was no memory for the message
+      }
+    } passed{*this};
     passing_on = true;
     const bool accepted = waiting->cancel(*waiting, why);
-    passing_on = false;
+    passed.whole = true;
     if (accepted) {
       return true;
     }
@@ -223,7 +245,11 @@ bool keep_cancellation(const std::exception_ptr& exception) noexcept {
     std::rethrow_exception(exception);
   } catch (const cancelled_error& raised) {
     loop->current->must_cancel = true;
-    loop->current->message = raised.message();
+    try {
+      loop->current->message = raised.message();
+    } catch (...) {  // there is no memory: then without
+      loop->current->message.clear();
+    }
     return true;
   } catch (...) {
     return false;
@@ -262,42 +288,70 @@ loop_state::~loop_state() {
   }
 }
 
+namespace {
+
+/// Called by the loop, once; nobody has a handle to it.
+struct posted : callback {
+  std::function<void()> function;
+
+  explicit posted(std::function<void()>&& what) : function(std::move(what)) {
+    run = [](callback& self) {
+      const std::unique_ptr<posted> mine(static_cast<posted*>(&self));
+      mine->function();
+    };
+    drop = [](callback& self) noexcept { delete static_cast<posted*>(&self); };
+  }
+};
+
+}  // namespace
+
 bool inbox::post(std::function<void()> function) {
+  auto made = std::make_unique<posted>(std::move(function));
+  if (!post(*made)) {
+    return false;
+  }
+  made.release();  // the loop's
+  return true;
+}
+
+bool inbox::post(waiter& what) noexcept {
   const std::lock_guard guard(lock_);
   if (loop_ == nullptr) {
     return false;
   }
-  arrived_.push_back(std::move(function));
+  const bool first = arrived_.empty();
+  arrived_.push_back(what);
   any_.store(true, std::memory_order_release);
-  if (arrived_.size() == 1) {
+  if (first) {
     loop_->reactor.schedule_threadsafe();
   }
   return true;
 }
 
-std::vector<std::function<void()>> inbox::take() noexcept {
+void inbox::take(wait_list& into) noexcept {
   const std::lock_guard guard(lock_);
   any_.store(false, std::memory_order_relaxed);
-  return std::exchange(arrived_, {});
+  into.append(arrived_);
 }
 
-void inbox::close() noexcept {
-  const std::vector<std::function<void()>> dropped = take();
+void inbox::close(wait_list& left) noexcept {
+  take(left);
   const std::lock_guard guard(lock_);
+  left.append(arrived_);
   loop_ = nullptr;
 }
 
-elsewhere::elsewhere(loop_state& of) noexcept : next(of.pending), loop(of) {
-  if (next != nullptr) {
-    next->previous = this;
+elsewhere::elsewhere(loop_state& of) noexcept : pending_after(of.pending), loop(of) {
+  if (pending_after != nullptr) {
+    pending_after->pending_before = this;
   }
   of.pending = this;
 }
 
 elsewhere::~elsewhere() {
-  (previous != nullptr ? previous->next : loop.pending) = next;
-  if (next != nullptr) {
-    next->previous = previous;
+  (pending_before != nullptr ? pending_before->pending_after : loop.pending) = pending_after;
+  if (pending_after != nullptr) {
+    pending_after->pending_before = pending_before;
   }
 }
 
@@ -307,18 +361,15 @@ void loop_state::check_thread() const {
   }
 }
 
-void loop_state::step_ended(const std::string& what) noexcept {
+[[gnu::noinline]] void loop_state::step_ended(const char* kind, const std::string& name) noexcept {
   const std::int64_t began = std::exchange(step_began, 0);
   const std::int64_t took = steady_now() - began;
   if (began != 0 && took >= slow) {
-    char seconds[32];
-    std::snprintf(seconds, sizeof seconds, "%.3f", static_cast<double>(took) / 1e9);
-    report("Executing " + what + " took " + seconds + " seconds", nullptr);
+    char text[600];
+    std::snprintf(text, sizeof text, "Executing %s%.500s took %.3f seconds", kind, name.c_str(),
+                  static_cast<double>(took) / 1e9);
+    report(text, nullptr);
   }
-}
-
-[[gnu::noinline]] void loop_state::step_ended(const task_state& of) noexcept {
-  step_ended("task " + of.name);
 }
 
 void loop_state::check_open() const {
@@ -341,7 +392,7 @@ krait::detail::flow* loop_state::next(worker* here) noexcept {
 
 [[gnu::noinline]] krait::detail::flow* loop_state::next_of_any_kind(worker* here) noexcept {
   if (debug && current != nullptr) [[unlikely]] {
-    step_ended(*current);
+    step_ended("task ", current->name);
   }
   for (;;) {
     current = nullptr;
@@ -469,7 +520,7 @@ void launch(task_state& made, task_options&& options, const site& created) {
 
 void loop_state::end(task_state& task) noexcept {
   if (debug && current == &task) [[unlikely]] {
-    step_ended(task);
+    step_ended("task ", task.name);
   }
   current = nullptr;
   ready.unreserve();
@@ -493,12 +544,15 @@ void loop_state::end(task_state& task) noexcept {
 
 void loop_state::end_unstarted(task_state& task) noexcept {
   task.drop_body(task);
-  task.fail(std::make_exception_ptr(cancelled_error(task.message)), status::cancelled);
+  task.fail(cancellation(task.message), status::cancelled);
   end(task);
 }
 
 void loop_state::run_callback(callback& what) {
   what.queued = false;
+  if (what.arrived) {
+    ready.unreserve();
+  }
   struct scope {
     context_pointer& variables;
     std::string& name;
@@ -513,44 +567,32 @@ void loop_state::run_callback(callback& what) {
     }
     what.run(what);
     if (debug) [[unlikely]] {
-      step_ended(callback_name.empty() ? "callback" : callback_name);
+      step_ended(callback_name.empty() ? "callback" : "", callback_name);
     }
   } catch (...) {
-    callback_failed({});
+    callback_failed();
   }
 }
 
-void loop_state::callback_failed(const std::string& source) {
+void loop_state::callback_failed(std::string (*describe)(const void*), const void* of) {
   const std::exception_ptr raised = std::current_exception();
   if (leaves_loop(raised)) {
     throw;
   }
-  report("Exception in callback", raised, source);
+  report("Exception in callback", raised, describe, of);
 }
 
-namespace {
-
-/// Called by the loop, once; nobody has a handle to it.
-struct posted : callback {
-  std::function<void()> function;
-  loop_state& loop;
-
-  posted(loop_state& of, std::function<void()> what) : function(std::move(what)), loop(of) {
-    loop.ready.reserve();
-    run = [](callback& self) {
-      const std::unique_ptr<posted> mine(static_cast<posted*>(&self));
-      mine->function();
-    };
-    drop = [](callback& self) noexcept { delete static_cast<posted*>(&self); };
-  }
-  ~posted() { loop.ready.unreserve(); }
-};
-
-}  // namespace
-
 void loop_state::collect_inbox() {
-  for (std::function<void()>& each : inbox->take()) {
-    queue(*new posted(*this, std::move(each)));
+  inbox->take(arrived);
+  while (!arrived.empty()) {
+    if (arrived.begin()->task != nullptr) {
+      static_cast<operation_base&>(arrived.pop_front()).end_here();
+    } else {
+      ready.reserve();
+      auto& first = static_cast<callback&>(arrived.pop_front());
+      first.arrived = true;
+      queue(first);
+    }
   }
 }
 
@@ -561,8 +603,15 @@ void loop_state::post(std::function<void()> function) {
 }
 
 void loop_state::soon(std::function<void()> function) {
-  queue(*new posted(*this, std::move(function)));
+  auto made = std::make_unique<posted>(std::move(function));
+  ready.reserve();
+  made->arrived = true;
+  queue(*made.release());
   notice();
+}
+
+void loop_state::watch_signal(int signal, std::function<void()> function, bool expected) {
+  reactor.watch_signal(signal, [this, called = std::move(function)] { soon(called); }, expected);
 }
 
 void loop_state::collect_timers() noexcept {
@@ -593,13 +642,13 @@ void loop_state::take_turns() {
     }
   } turns{*this};
   in_turns = true;
-  if (!inbox->empty()) {
-    collect_inbox();
-  }
-  collect_timers();
-  turns_left = turns_per_poll;
-  turn_end = ready.tail();
   try {
+    if (!inbox->empty() || !arrived.empty()) {
+      collect_inbox();
+    }
+    collect_timers();
+    turns_left = turns_per_poll;
+    turn_end = ready.tail();
     for (;;) {
       krait::detail::flow* const to = next();
       if (to != &outside) {
@@ -609,7 +658,7 @@ void loop_state::take_turns() {
         std::rethrow_exception(std::exchange(escaping, nullptr));
       }
       if (ready.head() == turn_end) {
-        if (ready.empty() || turns_left <= 1 || stopping) {
+        if (!another_turn()) {
           break;
         }
         continue;
@@ -649,14 +698,14 @@ void loop_state::run() {
   }
   struct scope {
     loop_state& self;
+    std::shared_ptr<const async_generator_hooks> hooks;
     void* const before = krait::detail::set_running_loop(&self);
-    async_generator_hooks hooks = set_asyncgen_hooks(self.hooks());
     ~scope() {
-      set_asyncgen_hooks(std::move(hooks));
+      krait::detail::exchange_asyncgen_hooks(std::move(hooks));
       self.running = self.stopping = false;
       krait::detail::set_running_loop(before);
     }
-  } run{*this};
+  } run{*this, krait::detail::exchange_asyncgen_hooks(std::make_shared<async_generator_hooks>(hooks()))};
   running = true;
   ++runs;
   thread = std::this_thread::get_id();
@@ -677,8 +726,8 @@ void loop_state::report_deadlock() {
   task_state* each = tasks;
   do {
     std::string where = describe_waiting(*each);
-    report("task " + each->name + " waits for what nobody can do" + (where.empty() ? "" : "\n") + where,
-           nullptr);
+    report({"task " + each->name + " waits for what nobody can do" + (where.empty() ? "" : "\n") + where,
+            nullptr});
     each = each->next;
   } while (each != tasks);
   throw runtime_error("deadlock: no task can go on, and nothing that could wake one is pending");
@@ -715,8 +764,8 @@ void close_async_generator(loop_state& loop, Take take) {
     } catch (const cancelled_error&) {
       throw;
     } catch (...) {
-      loop.report("an error occurred during closing of asynchronous generator " + left->repr(),
-                  std::current_exception(), left->repr());
+      loop.report({"an error occurred during closing of asynchronous generator " + left->repr(),
+                   std::current_exception(), left->repr()});
     }
   };
   static_cast<void>(create_task_on(loop, close, {}, site::here()));
@@ -781,7 +830,15 @@ void loop_state::close() {
   drain();
   shut_async_generators();
   closed = true;
-  inbox->close();
+  inbox->close(arrived);
+  const auto forget = [](callback& left) {
+    if (left.drop != nullptr) {
+      left.drop(left);
+    }
+  };
+  while (!arrived.empty()) {
+    forget(static_cast<callback&>(arrived.pop_front()));
+  }
   while (pending != nullptr) {
     delete pending;
   }
@@ -791,35 +848,48 @@ void loop_state::close() {
     if ((entry & ready_queue::mask) == ready_queue::called) {
       auto& left = *reinterpret_cast<callback*>(entry & ~ready_queue::mask);
       left.queued = false;
-      if (left.drop != nullptr) {
-        left.drop(left);
-      }
+      forget(left);
     }
   }
   while (callback* const left = timers.pop_due(timers::never)) {
     static_cast<timer*>(left)->armed = false;
-    if (left->drop != nullptr) {
-      left->drop(*left);
-    }
+    forget(*left);
   }
 }
 
-void loop_state::report(const std::string& message, const std::exception_ptr& exception,
-                        const std::string& source) noexcept {
-  const error_report what{message, exception, source};
-  const auto by_default = [](const error_report& told) {
-    std::fprintf(stderr, "%s: %s%s%s\n", told.message.c_str(),
-                 told.exception != nullptr ? krait::describe(told.exception).c_str() : "",
-                 told.source.empty() ? "" : ", of ", told.source.c_str());
-  };
+namespace {
+
+/// On stderr.
+void write_report(const char* message, const std::exception_ptr& exception, const char* source) noexcept {
+  std::string text;
+  try {
+    text = exception != nullptr ? krait::describe(exception) : "";
+  } catch (...) {
+    text = "(out of memory)";
+  }
+  std::fprintf(stderr, "%s: %s%s%s\n", message, text.c_str(), *source == '\0' ? "" : ", of ", source);
+}
+
+}  // namespace
+
+void loop_state::report(const error_report& what) noexcept {
   if (handler == nullptr) {
-    return by_default(what);
+    return write_report(what.message.c_str(), what.exception, what.source.c_str());
   }
   try {
     handler(what);
   } catch (...) {
-    by_default({"Unhandled error in exception handler", std::current_exception()});
-    by_default(what);
+    write_report("Unhandled error in exception handler", std::current_exception(), "");
+    write_report(what.message.c_str(), what.exception, what.source.c_str());
+  }
+}
+
+void loop_state::report(const char* message, const std::exception_ptr& exception,
+                        std::string (*describe)(const void*), const void* of) noexcept {
+  try {
+    report({message, exception, describe != nullptr ? describe(of) : std::string()});
+  } catch (...) {
+    write_report(message, exception, "");
   }
 }
 
@@ -841,10 +911,10 @@ bool future_waiter::cancel_awaited(waiter& self, const std::string& message) {
   }
   if (awaited.is_task &&
       static_cast<task_state&>(awaited).passing_on) {  // they wait in a circle, which ends here
+    self.task->message = message;
     self.unlink();
     self.state = waiter::stage::cancelled;
     self.task->must_cancel = true;
-    self.task->message = message;
     self.task->loop->push(*self.task);
     self.task->loop->notice();
     return true;
@@ -880,7 +950,7 @@ void sleep_turn() {
   deliver(self, cancellable);
 }
 
-void sleep_for(std::int64_t delay) {
+void sleep_until(std::int64_t when) {
   struct alarm : timer {
     parked& sleeper;
     alarm(loop_state& of, parked& who) : timer(of), sleeper(who) {
@@ -897,7 +967,7 @@ void sleep_for(std::int64_t delay) {
   {
     parked here(self);
     alarm ring(*self.loop, here);
-    ring.arm(self.loop->now() + delay);
+    ring.arm(when);
     cancelled = here.cancelled_waiting();
   }
   if (cancelled) [[unlikely]] {
@@ -906,16 +976,20 @@ void sleep_for(std::int64_t delay) {
 }
 
 void operation_base::end() {
-  loop_state& loop = *task->loop;
-  if (!loop.reactor.runs_here()) {
-    return loop.post([this] { end(); });
-  }
-  over = true;
-  if (parked) {
-    loop.wake(*this);
-    if (!loop.in_turns) {
+  if (loop_state& loop = *task->loop; !loop.reactor.runs_here()) {
+    loop.inbox->post(*this);
+  } else {
+    end_here();
+    if (parked && !loop.in_turns) {
       loop.take_turns();  // at once, not by way of the reactor
     }
+  }
+}
+
+void operation_base::end_here() noexcept {
+  over = true;
+  if (parked) {
+    task->loop->wake(*this);
   }
 }
 

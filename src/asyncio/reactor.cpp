@@ -7,11 +7,14 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <limits>
 #include <map>
 #include <optional>
 #include <utility>
+
+#include "krait/asyncio/detail/handler_memory.hpp"
 
 namespace krait::asyncio::detail {
 
@@ -26,12 +29,17 @@ struct reactor::shared {
   struct signal {
     asio::signal_set set;
     std::function<void()> function;
+    bool expected;
 
-    signal(asio::io_context& of, int number, std::function<void()> called)
-        : set(of, number), function(std::move(called)) {}
+    signal(asio::io_context& of, int number, std::function<void()> called, bool counts)
+        : set(of, number), function(std::move(called)), expected(counts) {}
   };
   std::map<int, signal> signals;
+  bool only_expected = false;  ///< run until there is no other work; see below
+  handler_memory scheduled_memory;
   bool scheduled = false;
+  handler_memory told_memory;
+  std::atomic<bool> told = false;  ///< by another thread
   void (*turns)(void*);
   void* loop;  ///< null: gone
 
@@ -46,6 +54,33 @@ struct reactor::shared {
     if (loop != nullptr) {
       turns(loop);
     }
+  }
+
+  /// Asio takes each wait for a signal for work, and counts. While this is on, the unexpected ones are taken off its count.
+  void count_only_expected(bool on) noexcept {
+    if (only_expected != on) {
+      for (auto& [number, each] : signals) {
+        count(each, !on);
+      }
+      only_expected = on;
+    }
+  }
+  void count(const signal& of, bool as_work) noexcept {
+    if (!of.expected) {
+      const auto executor = context.get_executor();
+      as_work ? executor.on_work_started() : executor.on_work_finished();
+    }
+  }
+  bool forget_signal(int number) noexcept {
+    const auto found = signals.find(number);
+    if (found == signals.end()) {
+      return false;
+    }
+    if (only_expected) {
+      count(found->second, true);
+    }
+    signals.erase(found);
+    return true;
   }
 };
 
@@ -63,18 +98,42 @@ void reactor::shut() noexcept {
   shared_->own.reset();  // destroys what is still posted, which shares this
 }
 
-void reactor::schedule() {
+namespace {
+
+/// What is posted at most once at a time, and so needs no memory but what there is for it.
+template <class Function>
+struct posted {
+  using allocator_type = handler_allocator<void>;
+  handler_memory* memory;
+  Function function;
+
+  allocator_type get_allocator() const noexcept { return allocator_type(*memory); }
+  void operator()() { function(); }
+};
+template <class Function>
+void post_once(asio::io_context& to, handler_memory& memory, Function function) noexcept {
+  asio::post(to, posted<Function>{&memory, std::move(function)});
+}
+
+}  // namespace
+
+void reactor::schedule() noexcept {
   if (!shared_->scheduled && shared_->loop != nullptr) {
-    asio::post(shared_->context, [self = shared_] {
+    shared_->scheduled = true;
+    post_once(shared_->context, shared_->scheduled_memory, [self = shared_] {
       self->scheduled = false;
       self->take_turns();
     });
-    shared_->scheduled = true;
   }
 }
 
-void reactor::schedule_threadsafe() {
-  asio::post(shared_->context, [self = shared_] { self->take_turns(); });
+void reactor::schedule_threadsafe() noexcept {
+  if (!shared_->told.exchange(true, std::memory_order_acq_rel)) {
+    post_once(shared_->context, shared_->told_memory, [self = shared_] {
+      self->told.store(false, std::memory_order_release);
+      self->take_turns();
+    });
+  }
 }
 
 void reactor::wake_at(std::int64_t when) {
@@ -82,7 +141,7 @@ void reactor::wake_at(std::int64_t when) {
   if (when >= shared_->alarm_at || shared_->loop == nullptr) {
     return;  // the alarm is set anew when it rings
   }
-  shared_->alarm_at = when;
+  shared_->alarm_at = std::numeric_limits<std::int64_t>::max();  // until there is one that rings
   shared_->alarm->expires_at(clock::time_point(std::chrono::nanoseconds(when)));
   shared_->alarm->async_wait([self = shared_](boost::system::error_code error) {
     if (!error) {
@@ -90,6 +149,7 @@ void reactor::wake_at(std::int64_t when) {
       self->take_turns();
     }
   });
+  shared_->alarm_at = when;
 }
 
 void reactor::run() {
@@ -99,13 +159,19 @@ void reactor::run() {
 }
 
 void reactor::run_while_there_is_work() {
+  const struct scope {
+    std::shared_ptr<shared> self;
+    explicit scope(std::shared_ptr<shared> of) : self(std::move(of)) { self->count_only_expected(true); }
+    ~scope() { self->count_only_expected(false); }
+  } counting(shared_);
   shared_->context.restart();
   shared_->context.run();
 }
 
-void reactor::watch_signal(int number, std::function<void()> function) {
-  shared_->signals.erase(number);
-  const auto at = shared_->signals.try_emplace(number, shared_->context, number, std::move(function)).first;
+void reactor::watch_signal(int number, std::function<void()> function, bool expected) {
+  shared_->forget_signal(number);
+  const auto at =
+      shared_->signals.try_emplace(number, shared_->context, number, std::move(function), expected).first;
   struct handler {
     std::shared_ptr<shared> self;
     shared::signal* of;
@@ -117,11 +183,19 @@ void reactor::watch_signal(int number, std::function<void()> function) {
       }
     }
   };
-  at->second.set.async_wait(handler{shared_, &at->second});
+  try {
+    at->second.set.async_wait(handler{shared_, &at->second});
+  } catch (...) {
+    shared_->signals.erase(at);
+    throw;
+  }
+  if (shared_->only_expected) {
+    shared_->count(at->second, false);
+  }
 }
 
 bool reactor::unwatch_signal(int number) {
-  return shared_->signals.erase(number) != 0;
+  return shared_->forget_signal(number);
 }
 
 void reactor::stop() noexcept {

@@ -21,12 +21,13 @@ bool ctrl_c_is_free() noexcept {
 interruptible_scope::interruptible_scope(event_loop& loop, any_task main)
     : loop_(loop), main_(std::move(main)) {
   if (ctrl_c_is_free()) {
-    loop_.add_signal_handler(SIGINT, [count = count_, task = main_] {
+    const auto interrupt = [count = count_, task = main_] {
       if (++*count > 1 || task.done()) {
         throw keyboard_interrupt();
       }
       task.cancel();
-    });
+    };
+    loop_.state().watch_signal(SIGINT, interrupt, false);
     installed_ = true;
   }
 }

@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "krait/asyncio/task_group.hpp"
 
+#include <algorithm>
+
 namespace krait::asyncio {
 inline namespace KRAIT_BACKEND {
 
 task_group_scope::child::child(task_group_scope& group) : of(&group) {
+  if (const std::size_t needed = group.errors_.size() + group.living_ + 1; needed > group.errors_.capacity()) {
+    group.errors_.reserve(std::max(needed, 2 * group.errors_.capacity()));
+  }
   group.parent_.loop->ready.reserve();
+  ++group.living_;
   on_behalf_of = &group.parent_;
   run = [](callback& self) {
     const std::unique_ptr<child> ended(static_cast<child*>(&self));
@@ -15,6 +21,7 @@ task_group_scope::child::child(task_group_scope& group) : of(&group) {
 }
 
 task_group_scope::child::~child() {
+  --of->living_;
   of->parent_.loop->ready.unreserve();
 }
 

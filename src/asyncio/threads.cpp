@@ -46,17 +46,14 @@ void shutdown_default_executor(std::optional<duration> most) {
     return;
   }
   const auto ended = create_future<void>();
-  auto* const waiting = new detail::awaited_elsewhere<void>(loop, ended);
-  std::thread([box = loop.inbox, waiting, pool = static_cast<detail::default_pool&>(*loop.executor).pool] {
+  auto waiting =
+      std::make_unique<detail::awaited_elsewhere<void>>(loop, ended, std::make_shared<detail::came_of<void>>());
+  std::thread([box = loop.inbox, place = waiting.get(),
+               pool = static_cast<detail::default_pool&>(*loop.executor).pool] {
     pool->shutdown();
-    box->post([waiting] {
-      const std::unique_ptr<detail::awaited_elsewhere<void>> told(waiting);
-      detail::came_of<void> came;
-      const auto nothing = [] {};
-      came.call(nothing);
-      told->settle(came);
-    });
+    box->post(*place);
   }).detach();
+  waiting.release();  // is the loop's
   try {
     wait_for(ended, most);
   } catch (const timeout_error&) {
@@ -66,20 +63,31 @@ void shutdown_default_executor(std::optional<duration> most) {
 
 #if defined(__cpp_lib_jthread)
 void cancel_on_stop(const any_task& task, std::stop_token token) {
-  // Looked at and changed by the loop's thread.
-  struct shared {
+  // Changed by the loop's thread alone; it goes by the inbox at most once.
+  struct request : detail::callback {
     detail::task_state* task;
+    std::shared_ptr<request> held;  ///< itself, while it is on its way
+
+    explicit request(detail::task_state& of) : task(&of) {
+      run = [](callback& self) {
+        auto& its = static_cast<request&>(self);
+        const auto mine = std::move(its.held);
+        if (its.task != nullptr) {
+          its.task->cancel({});
+        }
+      };
+      drop = [](callback& self) noexcept { static_cast<request&>(self).held.reset(); };
+    }
   };
-  detail::task_state& state = static_cast<detail::task_state&>(detail::access::state_of(task));
-  const auto to = std::make_shared<shared>(shared{&state});
-  const auto request = [to, box = state.loop->inbox] {
-    box->post([to] {
-      if (to->task != nullptr) {
-        to->task->cancel({});
-      }
-    });
+  auto& state = static_cast<detail::task_state&>(detail::access::state_of(task));
+  const auto to = std::make_shared<request>(state);
+  const auto send = [to, box = state.loop->inbox] {
+    to->held = to;
+    if (!box->post(*to)) {
+      to->held.reset();
+    }
   };
-  const auto asked = std::make_shared<std::stop_callback<decltype(request)>>(std::move(token), request);
+  const auto asked = std::make_shared<std::stop_callback<decltype(send)>>(std::move(token), send);
   task.add_done_callback([to, asked] { to->task = nullptr; });
 }
 #endif

@@ -166,6 +166,15 @@ TEST_CASE("AIO-TASK-129, AIO-TASK-135: G3: exceptions as results") {
   });
 }
 
+TEST_CASE("G3: exceptions as results, of a range") {
+  asyncio::run([] {
+    std::vector<std::function<int()>> all{[] { return 1; }, []() -> int { throw std::runtime_error("no"); }};
+    const auto outcomes = asyncio::await(asyncio::gather(asyncio::return_exceptions, all));
+    CHECK(outcomes[0].value() == 1);
+    CHECK(text_of(outcomes[1].exception()) == "no");
+  });
+}
+
 TEST_CASE("AIO-TASK-139, AIO-TASK-094: G4: to cancel it cancels all; it fails even with return_exceptions") {
   asyncio::run([] {
     const auto a = asyncio::create_future<int>();

@@ -94,6 +94,31 @@ TEST_CASE("L3: equal deadlines are kept in order, whichever they are set in") {
   CHECK(log.text() == "1, 1, 3, 3, 5, 5, 7, 9");
 }
 
+TEST_CASE("delays may be as long as can be, and deadlines as late") {
+  constexpr auto ever = asyncio::duration::max();
+  asyncio::event_loop loop;
+  loop.call_later(ever, [] { CHECK(false); });
+  loop.call_at(asyncio::time_point::max(), [] { CHECK(false); });
+  loop.run_until_complete([&] {
+    const auto slow = asyncio::create_task([&] { asyncio::sleep(ever); });
+    const auto later = asyncio::create_task([] { asyncio::sleep_until(asyncio::time_point::max()); });
+    asyncio::sleep_until(asyncio::time_point::min());
+    CHECK(asyncio::timeout(ever, [] {
+      asyncio::sleep(1ms);
+      return 1;
+    }) == 1);
+    CHECK(asyncio::move_on_after(ever, [] { asyncio::sleep(1ms); }));
+    CHECK_FALSE(asyncio::move_on_after(asyncio::duration::min(), [] { asyncio::sleep(1ms); }));
+    CHECK(asyncio::wait_for([] { return 2; }, ever) == 2);
+    const auto quick = asyncio::create_task([] { asyncio::sleep(1ms); });
+    CHECK(asyncio::wait(std::vector{quick}, ever).pending.empty());
+    CHECK_FALSE(slow.done());
+    CHECK_FALSE(later.done());
+    slow.cancel();
+    later.cancel();
+  });
+}
+
 TEST_CASE("L5: stop lets the turn finish; before a run it makes one turn") {
   asyncio::event_loop loop;
   journal log;

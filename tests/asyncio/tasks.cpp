@@ -129,6 +129,17 @@ TEST_CASE("F5: to await what is done does not wait; else one turn passes after i
   CHECK(log.text() == "set, not waited, before, woken, behind");
 }
 
+TEST_CASE("F5: to await a future holds it, whatever becomes of the handle meanwhile") {
+  asyncio::run([] {
+    auto f = asyncio::create_future<std::string>();
+    const auto t = asyncio::create_task([&] { return asyncio::await(f); });
+    asyncio::sleep(0s);
+    const std::string text(100, 'x');
+    std::exchange(f, {}).set_result(text);
+    CHECK(asyncio::await(t) == text);
+  });
+}
+
 TEST_CASE("F6: an exception that nobody has looked at is reported when the last handle goes") {
   asyncio::event_loop loop;
   journal log;

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <doctest/doctest.h>
 
+#include <pthread.h>
+
 #include <chrono>
+#include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <string>
+#include <string_view>
+#include <thread>
 
 #include <krait/asyncio.hpp>
 #include <krait/krait.hpp>
@@ -68,6 +73,35 @@ const scenario exit_in_task("exit in a task", [] {
   return 0;
 });
 
+/// On the main thread, where asyncio::run() watches for Ctrl-C: that is nothing that a task waits for.
+const scenario deadlock("deadlock", [] {
+  asyncio::run_options options;
+  options.debug = true;
+  try {
+    asyncio::run([] { asyncio::await(asyncio::create_future<void>()); }, options);
+  } catch (const krait::runtime_error& error) {
+    return std::string_view(error.what()).starts_with("deadlock: ") ? 3 : 1;
+  }
+  return 0;
+});
+
+/// A handler of the program's own may wake one.
+const scenario awaited_signal("a signal that is waited for", [] {
+  asyncio::run_options options;
+  options.debug = true;
+  return asyncio::run(
+      [] {
+        const auto came = asyncio::create_future<int>();
+        asyncio::get_running_loop().add_signal_handler(SIGUSR1, [&] { came.set_result(3); });
+        const std::jthread other([to = ::pthread_self()] {
+          std::this_thread::sleep_for(50ms);
+          ::pthread_kill(to, SIGUSR1);
+        });
+        return asyncio::await(came);
+      },
+      options);
+});
+
 /// Ended by the signal itself. A sanitizer has a handler of its own that makes a report of it.
 bool ended_by_fault(const ending& end) {
   return probes::sanitized ? !end.status.exited_with(0) : end.status.killed_by(SIGSEGV);
@@ -92,6 +126,19 @@ TEST_CASE("a stack overflow in a generator that a task iterates is the generator
   CAPTURE(end.text);
   CHECK(ended_by_fault(end));
   CHECK(end.says("krait: stack overflow in <generator object in a task at 0x"));
+}
+
+TEST_CASE("a deadlock ends the loop of the main thread, too, in debug mode") {
+  const ending end = deadlock.run();
+  CAPTURE(end.text);
+  CHECK(end.status.exited_with(3));
+  CHECK(end.says("waits for what nobody can do"));
+}
+
+TEST_CASE("to wait for a signal is no deadlock") {
+  const ending end = awaited_signal.run();
+  CAPTURE(end.text);
+  CHECK(end.status.exited_with(3));
 }
 
 TEST_CASE("a program may be ended by a task: nothing is taken for lost that it and others hold") {

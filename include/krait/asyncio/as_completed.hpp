@@ -19,7 +19,6 @@
 #include "krait/asyncio/event_loop.hpp"
 #include "krait/asyncio/gather.hpp"
 #include "krait/asyncio/locks.hpp"
-#include "krait/asyncio/queues.hpp"
 
 namespace krait::asyncio {
 inline namespace KRAIT_BACKEND {
@@ -28,11 +27,17 @@ inline namespace KRAIT_BACKEND {
 template <class Future>
 class completions {
   struct shared {
-    queue<std::optional<Future>> done;  // none: the time is over
+    std::vector<std::optional<Future>> done;  // none: the time is over. There is room for all
+    std::size_t taken = 0;
+    semaphore there{0};
     std::vector<std::pair<Future, callback_id>> waiting;
     std::size_t left = 0;
     std::optional<handle> alarm;
 
+    void put(std::optional<Future> next) noexcept {
+      done.push_back(std::move(next));
+      there.release();
+    }
     void forget() noexcept {
       for (const auto& [each, id] : waiting) {
         each.remove_done_callback(id);
@@ -71,11 +76,13 @@ class completions {
 
   completions(std::vector<Future> all, std::optional<duration> delay) {
     shared_->left = all.size();
+    shared_->done.reserve(all.size());
+    shared_->waiting.reserve(all.size());
     for (Future& each : all) {
       const callback_id id = each.add_done_callback([to = std::weak_ptr(shared_), each] {
         if (const auto its = to.lock()) {
           std::erase_if(its->waiting, [&](const auto& waited) { return waited.first == each; });
-          its->done.put_nowait(each);
+          its->put(each);
         }
       });
       shared_->waiting.emplace_back(std::move(each), id);
@@ -84,7 +91,7 @@ class completions {
       shared_->alarm = get_running_loop().call_later(*delay, [to = std::weak_ptr(shared_)] {
         if (const auto its = to.lock()) {
           for (std::size_t i = its->waiting.size(); i > 0; --i) {
-            its->done.put_nowait(std::nullopt);
+            its->put(std::nullopt);
           }
           its->forget();
         }
@@ -108,7 +115,8 @@ class completions {
     if (shared_->left == 0) {
       throw stop_iteration<>();
     }
-    std::optional<Future> done = shared_->done.get();
+    shared_->there.acquire();
+    std::optional<Future> done = std::move(shared_->done[shared_->taken++]);
     --shared_->left;
     if (!done) {
       throw timeout_error();
@@ -158,7 +166,9 @@ template <class T>
 race_result<T> staggered_race(const std::vector<std::function<T()>>& functions,
                               std::optional<duration> delay) {
   race_result<T> result;
+  result.exceptions.reserve(functions.size());
   std::vector<task<void>> runners;
+  runners.reserve(functions.size());
   std::exception_ptr
       raised;  // outside of them: to be thrown when all have ended, as they refer to this stack
   event changed;

@@ -4,6 +4,7 @@
 // To wait. These are plain functions, for any function that a task calls.
 
 #include <chrono>
+#include <cstdint>
 #include <type_traits>
 #include <utility>
 
@@ -55,9 +56,10 @@ inline namespace KRAIT_BACKEND {
 /// of a future of another loop. Python: `await future`.
 template <class T>
 KRAIT_ALWAYS_INLINE inline T await(const future<T>& of) {
-  detail::future_state& state = detail::access::state_of(of);
-  if (!state.done()) {
+  if (detail::future_state& state = detail::access::state_of(of); !state.done()) {
+    const future<T> held = of;  // `of` may go, or be assigned to, meanwhile
     detail::wait_done(state);
+    return held.result();
   }
   return of.result();
 }
@@ -167,7 +169,7 @@ inline void sleep(duration delay) {
   if (delay <= duration::zero()) {
     return detail::sleep_turn();
   }
-  detail::sleep_for(delay / std::chrono::nanoseconds(1));
+  detail::sleep_until(detail::this_task().loop->after(delay));
 }
 
 /// The same, and returns `value`. Python: `await asyncio.sleep(delay, value)`.
@@ -179,7 +181,8 @@ std::decay_t<T> sleep(duration delay, T&& value) {
 
 /// Waits until then, or a turn if that has been.
 inline void sleep_until(time_point when) {
-  sleep(when - detail::this_task().loop->time());
+  const std::int64_t at = when.time_since_epoch() / std::chrono::nanoseconds(1);
+  return at <= detail::this_task().loop->now() ? detail::sleep_turn() : detail::sleep_until(at);
 }
 
 }  // namespace KRAIT_BACKEND

@@ -32,7 +32,7 @@ struct run_options {
   /// Debug mode, which is slower; none: if KRAIT_DEBUG=1 is in the environment. Reported is what takes a callback or a step
   /// of a task longer than slow_callback_duration. What must be called by the loop's thread says so. And a loop that
   /// runs ends with a runtime_error, instead of waiting for ever, when there are tasks and nothing could wake one: no
-  /// timer, operation, signal handler or thread of run_in_executor(). (Who will call call_soon_threadsafe() later is to
+  /// timer, operation, thread of run_in_executor() or handler of add_signal_handler(). (Who will call call_soon_threadsafe() later is to
   /// hold a work guard of the io_context.)
   std::optional<bool> debug = {};
 };
@@ -209,7 +209,7 @@ class event_loop {
     state_->handler = std::move(handler);
   }
   void call_exception_handler(const error_report& report) noexcept {
-    state_->report(report.message, report.exception, report.source);
+    state_->report(report);
   }
 
   /// See run_options::debug. Before it runs, or in a callback.

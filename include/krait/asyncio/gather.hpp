@@ -133,15 +133,24 @@ class outcome {
 namespace detail {
 inline namespace KRAIT_BACKEND {
 
+/// What becomes of a child that is done: its value, or whatever came of it.
 template <class T>
-element<T> element_of(const any_future& done) {
-  if constexpr (std::is_void_v<T>) {
-    access::as<T>(done).result();
-    return {};
-  } else {
-    return access::as<T>(done).result();
+struct as_element {
+  using type = element<T>;
+  static type of(const any_future& done) {
+    if constexpr (std::is_void_v<T>) {
+      access::as<T>(done).result();
+      return {};
+    } else {
+      return access::as<T>(done).result();
+    }
   }
-}
+};
+template <class T>
+struct as_outcome {
+  using type = outcome<T>;
+  static type of(const any_future& done) { return type(access::as<T>(done)); }
+};
 
 /// What gather() returns: a future that holds its children.
 struct gathering : future_state {
@@ -181,14 +190,13 @@ struct gathering_of final : gathering {
   slot<Result> held;
   Places places;
 
-  template <class... Given>
-  explicit gathering_of(loop_state& of, Given&&... given)
+  gathering_of(loop_state& of, std::size_t number)
       : gathering(ways, of,
                   [](gathering& self) {
                     auto& its = static_cast<gathering_of&>(self);
                     its.held.emplace(Make()(its.places));
                   }),
-        places(std::forward<Given>(given)...) {
+        places(number) {
     value = held.place();
   }
   ~gathering_of() {
@@ -204,9 +212,10 @@ struct gathering_of final : gathering {
 template <std::size_t number>
 struct places_of {
   std::array<gathering::child, number> all;
+
+  explicit places_of(std::size_t) {}
+  gathering::child* begin() noexcept { return all.data(); }
 };
-template <>
-struct places_of<0> {};
 
 /// Of any number.
 struct many_places {
@@ -214,56 +223,70 @@ struct many_places {
   std::size_t number;
 
   explicit many_places(std::size_t count) : all(std::make_unique<gathering::child[]>(count)), number(count) {}
+  gathering::child* begin() noexcept { return all.get(); }
 };
 
-template <class... T>
+/// A tuple, as its braces have them made from left to right.
+template <template <class> class As, class... T>
 struct make_tuple_of {
   template <class Places>
   auto operator()(const Places& from) const {
     return [&]<std::size_t... i>(std::index_sequence<i...>) {
-      return std::tuple<element<T>...>{element_of<T>(from.all[i].future)...};
+      return std::tuple<typename As<T>::type...>{As<T>::of(from.all[i].future)...};
     }(std::index_sequence_for<T...>());
   }
 };
-template <class... T>
-struct make_outcomes_of {
-  template <class Places>
-  auto operator()(const Places& from) const {
-    return [&]<std::size_t... i>(std::index_sequence<i...>) {
-      return std::tuple<outcome<T>...>{outcome<T>(access::as<T>(from.all[i].future))...};
-    }(std::index_sequence_for<T...>());
-  }
-};
-template <class T>
+template <class As>
 struct make_vector_of {
-  std::vector<element<T>> operator()(const many_places& from) const {
-    std::vector<element<T>> values;
+  std::vector<typename As::type> operator()(const many_places& from) const {
+    std::vector<typename As::type> values;
     values.reserve(from.number);
     for (std::size_t i = 0; i < from.number; ++i) {
-      values.push_back(element_of<T>(from.all[i].future));
+      values.push_back(As::of(from.all[i].future));
     }
     return values;
   }
 };
 
-/// A tuple, as its braces have them made from left to right.
-template <class Make, class... T>
+/// Of so many children, on this loop; null: that which runs here. `fill` puts their futures into their places.
+template <class Make, class Places, class Fill>
+auto start_gathering(bool keep_exceptions, loop_state* loop, std::size_t number, Fill fill) {
+  using result = std::invoke_result_t<Make, const Places&>;
+  auto& made =
+      make_state<gathering_of<result, Make, Places>>(loop != nullptr ? *loop : running_loop_state(), number);
+  auto handle = access::make<future<result>>(made);
+  made.keep_exceptions = keep_exceptions;
+  made.children = made.places.begin();
+  fill(made.children);
+  made.begin(number);
+  return handle;
+}
+
+template <template <class> class As, class... T>
 auto gather_these(bool keep_exceptions, std::tuple<future<T>...> all) {
-  using places = places_of<sizeof...(T)>;
-  using result = std::invoke_result_t<Make, const places&>;
   loop_state* loop = nullptr;
   if constexpr (sizeof...(T) > 0) {
     loop = access::state_of(std::get<0>(all)).loop;
   }
-  auto& made = make_state<gathering_of<result, Make, places>>(loop != nullptr ? *loop : running_loop_state());
-  auto handle = access::make<future<result>>(made);
-  made.keep_exceptions = keep_exceptions;
-  if constexpr (sizeof...(T) > 0) {
-    gathering::child* place = made.children = made.places.all.data();
-    std::apply([&](future<T>&... each) { ((place++->future = std::move(each)), ...); }, all);
+  return start_gathering<make_tuple_of<As, T...>, places_of<sizeof...(T)>>(
+      keep_exceptions, loop, sizeof...(T), [&]([[maybe_unused]] gathering::child* to) {
+        std::apply([&](future<T>&... each) { ((to++->future = std::move(each)), ...); }, all);
+      });
+}
+template <template <class> class As, class R>
+auto gather_range(bool keep_exceptions, R&& each) {
+  using value = awaited_type<std::ranges::range_reference_t<R>>;
+  std::vector<future<value>> all;
+  for (auto&& x : each) {
+    all.push_back(future_of(std::forward<decltype(x)>(x)));
   }
-  made.begin(sizeof...(T));
-  return handle;
+  return start_gathering<make_vector_of<As<value>>, many_places>(
+      keep_exceptions, all.empty() ? nullptr : access::state_of(all.front()).loop, all.size(),
+      [&](gathering::child* to) {
+        for (future<value>& one : all) {
+          to++->future = std::move(one);
+        }
+      });
 }
 
 /// Waits until enough of them are done, or so long; at least a turn.
@@ -317,7 +340,7 @@ inline namespace KRAIT_BACKEND {
 template <class... X>
   requires(detail::ensurable<X> && ...)
 [[nodiscard]] auto gather(X&&... each) {
-  return detail::gather_these<detail::make_tuple_of<detail::awaited_type<X>...>>(
+  return detail::gather_these<detail::as_element>(
       false, std::tuple<future<detail::awaited_type<X>>...>{detail::future_of(std::forward<X>(each))...});
 }
 
@@ -326,29 +349,18 @@ template <class... X>
 template <class... X>
   requires(detail::ensurable<X> && ...)
 [[nodiscard]] auto gather(return_exceptions_t, X&&... each) {
-  return detail::gather_these<detail::make_outcomes_of<detail::awaited_type<X>...>>(
+  return detail::gather_these<detail::as_outcome>(
       true, std::tuple<future<detail::awaited_type<X>>...>{detail::future_of(std::forward<X>(each))...});
 }
 
 /// The same of a range of futures, or callables: a std::vector.
 template <std::ranges::input_range R>
 [[nodiscard]] auto gather(R&& each) {
-  using value = detail::awaited_type<std::ranges::range_reference_t<R>>;
-  std::vector<future<value>> all;
-  for (auto&& x : each) {
-    all.push_back(detail::future_of(std::forward<decltype(x)>(x)));
-  }
-  using make = detail::make_vector_of<value>;
-  using state = detail::gathering_of<std::vector<detail::element<value>>, make, detail::many_places>;
-  auto& made = detail::make_state<state>(
-      all.empty() ? detail::running_loop_state() : *detail::access::state_of(all.front()).loop, all.size());
-  auto handle = detail::access::make<future<std::vector<detail::element<value>>>>(made);
-  made.children = made.places.all.get();
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    made.children[i].future = std::move(all[i]);
-  }
-  made.begin(all.size());
-  return handle;
+  return detail::gather_range<detail::as_element>(false, std::forward<R>(each));
+}
+template <std::ranges::input_range R>
+[[nodiscard]] auto gather(return_exceptions_t, R&& each) {
+  return detail::gather_range<detail::as_outcome>(true, std::forward<R>(each));
 }
 
 template <class Future>

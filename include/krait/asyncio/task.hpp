@@ -70,7 +70,7 @@ struct task_with_body final : task_state {
       }
       if (self.must_cancel) [[unlikely]] {
         self.held.destroy();
-        self.exception = std::make_exception_ptr(cancelled_error(self.message));
+        self.exception = cancellation(self.message);
         how = status::cancelled;
       }
     } catch (const cancelled_error&) {

@@ -116,6 +116,7 @@ class task_group_scope {
 
   detail::task_state& parent_;
   child* children_ = nullptr;
+  std::size_t living_ = 0;  ///< children; errors_ has room for what each may fail with
   std::vector<std::exception_ptr> errors_;
   std::exception_ptr leaves_loop_;
   std::exception_ptr cancelled_;   ///< to be thrown in the end

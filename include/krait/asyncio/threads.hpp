@@ -78,25 +78,34 @@ inline namespace KRAIT_BACKEND {
 /// The loop's own, made when it is first asked for. Throws runtime_error if it was shut down.
 thread_pool& default_executor(loop_state& of);
 
-/// A future of what a thread is doing, held by the loop until the inbox tells that it is done, or the loop closes.
+/// A future of what a thread is doing, held by the loop until that comes by the inbox, or the loop closes. The thread
+/// shares what has come of it, as it may go on when the loop is closed.
 template <class T>
 struct awaited_elsewhere final : elsewhere {
   future<T> waiting;
+  std::shared_ptr<came_of<T>> came;
 
-  awaited_elsewhere(loop_state& of, future<T> shown) noexcept : elsewhere(of), waiting(std::move(shown)) {}
+  awaited_elsewhere(loop_state& of, future<T> shown, std::shared_ptr<came_of<T>> shared) noexcept
+      : elsewhere(of), waiting(std::move(shown)), came(std::move(shared)) {
+    run = [](callback& self) {
+      const std::unique_ptr<awaited_elsewhere> ended(static_cast<awaited_elsewhere*>(&self));
+      ended->settle();
+    };
+  }
 
-  void settle(came_of<T>& result) {
+ private:
+  void settle() {
     if (waiting.done()) {
       return;  // cancelled meanwhile
     }
-    if (result.exception() != nullptr) {
-      waiting.set_exception(result.exception());
+    if (came->exception() != nullptr) {
+      waiting.set_exception(came->exception());
     } else if constexpr (std::is_void_v<T>) {
       waiting.set_result();
     } else if constexpr (std::is_reference_v<T>) {
-      waiting.set_result(result.get());
+      waiting.set_result(came->get());
     } else {
-      waiting.set_result(std::move(result.get()));
+      waiting.set_result(std::move(came->get()));
     }
   }
 };
@@ -121,13 +130,11 @@ template <class Pool, class F>
   detail::loop_state& loop = detail::running_loop_state();
   auto shown = create_future<result>();
   const std::shared_ptr<job> made(new job{std::forward<F>(function), copy_context(), {}});
-  auto waiting = std::make_unique<detail::awaited_elsewhere<result>>(loop, shown);
+  auto waiting = std::make_unique<detail::awaited_elsewhere<result>>(
+      loop, shown, std::shared_ptr<detail::came_of<result>>(made, &made->came));
   pool.post([made, box = loop.inbox, place = waiting.get()] {
     made->variables.run([&] { made->came.call(made->function); });
-    box->post([made, place] {
-      const std::unique_ptr<detail::awaited_elsewhere<result>> ended(place);
-      ended->settle(made->came);
-    });
+    box->post(*place);
   });
   waiting.release();  // is the loop's
   return shown;
@@ -243,8 +250,10 @@ class thread_future {
     promise(const promise&) = delete;
     promise& operator=(const promise&) = delete;
     ~promise() {
-      to->settle(
-          [](auto& came) { came.fail(std::make_exception_ptr(runtime_error("Event loop is closed"))); });
+      to->settle([](auto& came) {
+        const auto closed = []() -> T { throw runtime_error("Event loop is closed"); };
+        came.call(closed);
+      });
     }
   };
 
@@ -293,21 +302,19 @@ template <class T>
 [[nodiscard]] future<T> wrap_future(const thread_future<T>& of) {
   detail::loop_state& loop = detail::running_loop_state();
   auto shown = create_future<T>();
-  auto* const waiting = new detail::awaited_elsewhere<T>(loop, shown);
+  const auto came = std::make_shared<detail::came_of<T>>();
+  auto waiting = std::make_unique<detail::awaited_elsewhere<T>>(loop, shown, came);
   shown.add_done_callback([shown, of] {
     if (shown.cancelled()) {
       of.cancel();
     }
   });
-  of.add_done_callback([of, waiting, box = loop.inbox] {
-    box->post([of, waiting] {
-      const std::unique_ptr<detail::awaited_elsewhere<T>> ended(waiting);
-      detail::came_of<T> came;
-      const auto take = [&]() -> decltype(auto) { return of.get(); };
-      came.call(take);
-      ended->settle(came);
-    });
+  of.add_done_callback([of, came, place = waiting.get(), box = loop.inbox] {
+    const auto take = [&]() -> decltype(auto) { return of.get(); };
+    came->call(take);
+    box->post(*place);
   });
+  waiting.release();  // is the loop's
   return shown;
 }
 

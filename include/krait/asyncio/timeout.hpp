@@ -128,7 +128,7 @@ auto timeout_at(std::optional<time_point> when, Body&& body) {
 /// The same, so long from now. Python: `async with asyncio.timeout(delay)`.
 template <class Body>
 auto timeout(std::optional<duration> delay, Body&& body) {
-  return timeout_scope::run(delay ? std::optional(detail::this_task().loop->time() + *delay) : std::nullopt,
+  return timeout_scope::run(delay ? std::optional(detail::this_task().loop->time_after(*delay)) : std::nullopt,
                             delay && *delay <= duration::zero(), body);
 }
 
@@ -137,7 +137,7 @@ auto timeout(std::optional<duration> delay, Body&& body) {
 template <class Body>
 bool move_on_after(duration delay, Body&& body) {
   bool ended = false;
-  timeout_scope::run(detail::this_task().loop->time() + delay, delay <= duration::zero(), body, &ended);
+  timeout_scope::run(detail::this_task().loop->time_after(delay), delay <= duration::zero(), body, &ended);
   return !ended;
 }
 

@@ -20,61 +20,17 @@
 
 #include <cstddef>
 #include <exception>
-#include <new>
 #include <optional>
 #include <tuple>
 #include <type_traits>
 #include <utility>
 
+#include "krait/asyncio/detail/handler_memory.hpp"
 #include "krait/asyncio/detail/loop.hpp"
 
 namespace krait::asyncio {
 namespace detail {
 inline namespace KRAIT_BACKEND {
-
-/// Memory for handlers, one at a time, within the operation's state.
-class handler_memory {
- public:
-  void* allocate(std::size_t size) {
-    if (!taken_ && size <= sizeof(place_)) {
-      taken_ = true;
-      return place_;
-    }
-    return ::operator new(size);
-  }
-  void deallocate(void* at) noexcept {
-    if (at == place_) {
-      taken_ = false;
-    } else {
-      ::operator delete(at);
-    }
-  }
-
- private:
-  alignas(std::max_align_t) std::byte place_[256];
-  bool taken_ = false;
-};
-
-template <class T>
-struct handler_allocator {
-  using value_type = T;
-  handler_memory* memory;
-
-  explicit handler_allocator(handler_memory& from) noexcept : memory(&from) {}
-  template <class U>
-  handler_allocator(const handler_allocator<U>& other) noexcept  // NOLINT(google-explicit-constructor)
-      : memory(other.memory) {}
-
-  T* allocate(std::size_t count) {
-    static_assert(alignof(T) <= alignof(std::max_align_t));
-    return static_cast<T*>(memory->allocate(count * sizeof(T)));
-  }
-  void deallocate(T* at, std::size_t) noexcept { memory->deallocate(at); }
-  template <class U>
-  bool operator==(const handler_allocator<U>& other) const noexcept {
-    return memory == other.memory;
-  }
-};
 
 /// What an operation's handler is given: where it goes, and what a function returns that was told.
 template <class... Args>

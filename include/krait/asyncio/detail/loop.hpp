@@ -14,6 +14,7 @@
 //
 // Who refers to it: the event_loop, and each future. So a future outlives its loop.
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -112,6 +113,9 @@ void note_creation(const future_state& of, const site& where);
 /// See any_future::repr().
 std::string repr(const future_state& of);
 
+/// A cancelled_error of that text; if there is no memory for it, what says so.
+std::exception_ptr cancellation(const std::string& message) noexcept;
+
 /// As of a future that is nobody's task.
 bool cancel_plain(future_state& self, const std::string& message);
 
@@ -154,15 +158,18 @@ struct task_state : future_state, krait::detail::flow {
 
 struct worker;
 
-/// What other threads ask a loop to call. They may outlive the loop.
+/// What other threads ask a loop to call, or to wake. They may outlive the loop.
 class inbox {
  public:
   explicit inbox(loop_state& of) noexcept : loop_(&of) {}
 
   /// Has the loop call `function`. False if that is closed. Any thread may call it. Throws std::bad_alloc.
   bool post(std::function<void()> function);
-  std::vector<std::function<void()>> take() noexcept;
-  void close() noexcept;
+  /// Has the loop run a callback, or end the operation that a task waits for. False if that is closed; then it was not
+  /// even looked at.
+  bool post(waiter& what) noexcept;
+  void take(wait_list& into) noexcept;
+  void close(wait_list& left) noexcept;
 
   /// Not yet, perhaps, of what is being posted: then take_turns() is called again.
   bool empty() const noexcept { return !any_.load(std::memory_order_acquire); }
@@ -170,19 +177,17 @@ class inbox {
  private:
   std::mutex lock_;
   std::atomic<bool> any_ = false;
-  std::vector<std::function<void()>> arrived_;
+  wait_list arrived_;
   loop_state* loop_;  ///< null: closed
 };
 
-/// What the loop keeps for something that goes on elsewhere, and that will be told of its end by the inbox.
-struct elsewhere {
-  elsewhere* previous = nullptr;
-  elsewhere* next = nullptr;
+/// What the loop keeps for something that goes on elsewhere, and that comes by the inbox when it has ended.
+struct elsewhere : callback {
+  elsewhere* pending_before = nullptr;
+  elsewhere* pending_after = nullptr;
   loop_state& loop;
 
   explicit elsewhere(loop_state& of) noexcept;
-  elsewhere(const elsewhere&) = delete;
-  elsewhere& operator=(const elsewhere&) = delete;
   virtual ~elsewhere();
 };
 
@@ -235,6 +240,7 @@ struct loop_state {
   std::function<void(const error_report&)> handler;
 
   std::shared_ptr<detail::inbox> inbox = std::make_shared<detail::inbox>(*this);
+  wait_list arrived;             ///< out of the inbox, and not yet queued
   elsewhere* pending = nullptr;  ///< all there is elsewhere
   std::unique_ptr<detail::executor> executor;
   bool executor_shut = false;
@@ -277,6 +283,15 @@ struct loop_state {
   std::chrono::steady_clock::time_point time() const noexcept {
     return std::chrono::steady_clock::time_point(std::chrono::nanoseconds(now()));
   }
+  /// So long from now; never, where that is beyond all time.
+  std::int64_t after(std::chrono::steady_clock::duration delay) const noexcept {
+    const std::int64_t from = now();
+    const std::int64_t wanted = delay / std::chrono::nanoseconds(1);
+    return wanted < timers::never - from ? from + wanted : timers::never;
+  }
+  std::chrono::steady_clock::time_point time_after(std::chrono::steady_clock::duration delay) const noexcept {
+    return std::chrono::steady_clock::time_point(std::chrono::nanoseconds(after(delay)));
+  }
   /// Has its turns taken when that deadline has come, or before.
   void wake_at(std::int64_t when) {
     if (virtual_time) {
@@ -294,8 +309,7 @@ struct loop_state {
     as_parked = on ? ready_queue::watched : ready_queue::parked;
   }
   /// In debug mode: was it slow?
-  void step_ended(const std::string& what) noexcept;
-  void step_ended(const task_state& of) noexcept;
+  void step_ended(const char* kind, const std::string& name) noexcept;
 
   void wake(waiter& who) noexcept {
     who.state = waiter::stage::woken;
@@ -318,7 +332,7 @@ struct loop_state {
   }
 
   /// Something has become ready outside of the turns: they are to be taken.
-  void notice() {
+  void notice() noexcept {
     if (!in_turns) {
       reactor.schedule();
     }
@@ -360,13 +374,17 @@ struct loop_state {
   void take_turns();
   void run_callback(callback& what);
   /// In a handler of what a callback has raised. Rethrows that if it leaves the loop.
-  void callback_failed(const std::string& source);
+  void callback_failed(std::string (*describe)(const void* of) = nullptr, const void* of = nullptr);
   void collect_inbox();
   void collect_timers() noexcept;
   /// Any thread may call it. Throws runtime_error if the loop is closed.
   void post(std::function<void()> function);
   /// Queues a call; the loop's thread only.
   void soon(std::function<void()> function);
+
+  /// See event_loop::add_signal_handler(). `expected`: may what waits be waiting for it? If not, it does not keep a
+  /// deadlock from being one.
+  void watch_signal(int signal, std::function<void()> function, bool expected);
 
   void run();
   void stop() noexcept;
@@ -379,8 +397,10 @@ struct loop_state {
   async_generator_hooks hooks();
   void report_deadlock();
 
-  void report(const std::string& message, const std::exception_ptr& exception,
-              const std::string& source = {}) noexcept;
+  void report(const error_report& what) noexcept;
+  /// The same; `describe(of)` is the source. Where there is no memory for all that, stderr is told the message.
+  void report(const char* message, const std::exception_ptr& exception,
+              std::string (*describe)(const void* of) = nullptr, const void* of = nullptr) noexcept;
 };
 
 inline future_state::~future_state() {
@@ -452,6 +472,7 @@ struct timer : callback {
     }
   }
   void arm(std::int64_t when) {
+    when = std::min(when, timers::never - 1);  // what never comes is a deadline all the same
     reserve();
     slot = loop.timers.add(when, *this);
     armed = true;
@@ -527,8 +548,8 @@ struct parked : waiter {
       if (me.state != stage::waiting) {
         return false;
       }
-      me.state = stage::cancelled;
       me.task->message = message;
+      me.state = stage::cancelled;
       me.task->loop->push(*me.task);
       me.task->loop->notice();
       return true;
@@ -615,15 +636,17 @@ struct task_progress {
 task_progress progress_of(const task_state& of) noexcept;
 
 void sleep_turn();
-/// Nanoseconds.
-void sleep_for(std::int64_t delay);
+void sleep_until(std::int64_t when);
 
 /// A task that waits for an operation of Asio's. What its handler does, on whatever thread.
 struct operation_base : waiter {
   bool over = false;
   bool parked = false;
 
+  /// Throws what leaves the loop.
   void end();
+  /// The same on the loop's thread, in its turns.
+  void end_here() noexcept;
 };
 
 }  // namespace KRAIT_BACKEND

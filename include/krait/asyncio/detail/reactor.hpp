@@ -26,21 +26,22 @@ class reactor {
   void shut() noexcept;
 
   /// Has turns() called from the io_context, once. Any thread may call the second.
-  void schedule();
-  void schedule_threadsafe();
+  void schedule() noexcept;
+  void schedule_threadsafe() noexcept;
 
-  /// Has turns() called at `when`, nanoseconds of steady_clock, unless it is to be called before that.
+  /// Has turns() called at `when`, nanoseconds of steady_clock, unless it is to be called before that. Throws
+  /// std::bad_alloc.
   void wake_at(std::int64_t when);
 
   /// Runs the io_context until stop(). What leaves turns() comes out.
   void run();
-  /// The same, but also until nothing is pending any more.
+  /// The same, but also until nothing is pending any more that is expected.
   void run_while_there_is_work();
   void stop() noexcept;
 
   /// Has `function` called, on the thread that runs the io_context, whenever the signal comes; instead of what was there
-  /// before. Throws boost::system::system_error where that cannot be.
-  void watch_signal(int signal, std::function<void()> function);
+  /// before. Throws boost::system::system_error where that cannot be. `expected`: it counts as work that is pending.
+  void watch_signal(int signal, std::function<void()> function, bool expected = true);
   /// Was it watched?
   bool unwatch_signal(int signal);
 

@@ -47,6 +47,7 @@ struct callback : waiter {
   future_state* on_behalf_of = nullptr;  ///< in a future's list: the task or future that waits for it by this
   std::size_t place = 0;                 ///< in the ready queue, while queued
   bool queued = false;
+  bool arrived = false;  ///< by the inbox, where its place in the ready queue was reserved
 };
 
 /// In the order in which they came. Those who wait refer to it: it cannot be moved.
@@ -62,6 +63,12 @@ class wait_list {
     last.next = &head_;
     head_.previous->next = &last;
     head_.previous = &last;
+  }
+  /// Takes all of another list.
+  void append(wait_list& others) noexcept {
+    while (!others.empty()) {
+      push_back(others.pop_front());
+    }
   }
   waiter& pop_front() noexcept {
     waiter& first = *head_.next;
