@@ -299,6 +299,7 @@ event_loop::~event_loop() {
   } catch (...) {
     state_->report("exception while the event loop was closed", std::current_exception());
   }
+  state_->forget();
   state_->reactor.shut();
   state_->face = nullptr;
   state_->release();

@@ -705,7 +705,7 @@ void loop_state::run() {
       self.running = self.stopping = false;
       krait::detail::set_running_loop(before);
     }
-  } run{*this, krait::detail::exchange_asyncgen_hooks(std::make_shared<async_generator_hooks>(hooks()))};
+  } run{*this, krait::detail::exchange_asyncgen_hooks(hooks)};
   running = true;
   ++runs;
   thread = std::this_thread::get_id();
@@ -774,7 +774,7 @@ void close_async_generator(loop_state& loop, Take take) {
 }  // namespace
 
 // Asynchronous generators that are dropped half-run are closed by a task of their own.
-async_generator_hooks loop_state::hooks() {
+async_generator_hooks loop_state::make_hooks() {
   return {[this](async_generator_object& begun) {
             std::erase_if(async_generators, [](const auto& each) { return each.expired(); });
             async_generators.push_back(begun.weak_from_this());
@@ -829,15 +829,21 @@ void loop_state::close() {
   }
   drain();
   shut_async_generators();
-  closed = true;
+  forget();
+}
+
+void loop_state::forget() noexcept {
+  if (std::exchange(closed, true)) {
+    return;
+  }
   inbox->close(arrived);
-  const auto forget = [](callback& left) {
+  const auto drop = [](callback& left) {
     if (left.drop != nullptr) {
       left.drop(left);
     }
   };
   while (!arrived.empty()) {
-    forget(static_cast<callback&>(arrived.pop_front()));
+    drop(static_cast<callback&>(arrived.pop_front()));
   }
   while (pending != nullptr) {
     delete pending;
@@ -848,12 +854,12 @@ void loop_state::close() {
     if ((entry & ready_queue::mask) == ready_queue::called) {
       auto& left = *reinterpret_cast<callback*>(entry & ~ready_queue::mask);
       left.queued = false;
-      forget(left);
+      drop(left);
     }
   }
   while (callback* const left = timers.pop_due(timers::never)) {
     static_cast<timer*>(left)->armed = false;
-    forget(*left);
+    drop(*left);
   }
 }
 

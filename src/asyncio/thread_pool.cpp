@@ -23,7 +23,7 @@ struct thread_pool::shared {
   std::size_t idle = 0;
   bool shut = false;
 
-  explicit shared(std::size_t count) noexcept : most(count) {}
+  explicit shared(std::size_t count) : most(count) {}
 
   void run() {
     std::unique_lock guard(lock);

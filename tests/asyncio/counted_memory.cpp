@@ -14,13 +14,15 @@ constexpr long never = std::numeric_limits<long>::max();
 
 std::atomic<long> all_taken = 0;
 std::atomic<long> all_given = 0;
-std::atomic<long> first_failing = never;
-std::atomic<long> last_failing = never;
+thread_local long here = 0;
+thread_local long first_failing = never;
+thread_local long last_failing = never;
 
 void* take(std::size_t size, std::size_t alignment = __STDCPP_DEFAULT_NEW_ALIGNMENT__) {
-  const long number = ++all_taken;
+  ++all_taken;
+  ++here;
   size = size == 0 ? 1 : size;
-  void* const memory = number >= first_failing && number <= last_failing ? nullptr
+  void* const memory = here >= first_failing && here <= last_failing ? nullptr
                        : alignment <= __STDCPP_DEFAULT_NEW_ALIGNMENT__
                            ? std::malloc(size)
                            : std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
@@ -45,14 +47,14 @@ long blocks() noexcept {
 }
 
 shortage::shortage(long n, long more) noexcept {
-  last_failing = all_taken + n + more;
-  first_failing = all_taken + n;
+  first_failing = here + n;
+  last_failing = first_failing + more;
 }
 shortage::~shortage() {
   first_failing = last_failing = never;
 }
 bool shortage::reached() const noexcept {
-  return all_taken >= first_failing;
+  return here >= first_failing;
 }
 
 }  // namespace counted_memory

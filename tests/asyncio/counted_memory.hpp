@@ -10,7 +10,7 @@ long taken() noexcept;
 /// How many blocks have not been given back.
 long blocks() noexcept;
 
-/// While it lives, the n-th call of operator new fails, by whatever thread, and so do `more` after it.
+/// While it lives, the n-th call of operator new by this thread fails, and so do `more` after it.
 class shortage {
  public:
   explicit shortage(long n, long more = 0) noexcept;

@@ -304,17 +304,17 @@ template <class T>
   auto shown = create_future<T>();
   const auto came = std::make_shared<detail::came_of<T>>();
   auto waiting = std::make_unique<detail::awaited_elsewhere<T>>(loop, shown, came);
-  shown.add_done_callback([shown, of] {
-    if (shown.cancelled()) {
-      of.cancel();
-    }
-  });
   of.add_done_callback([of, came, place = waiting.get(), box = loop.inbox] {
     const auto take = [&]() -> decltype(auto) { return of.get(); };
     came->call(take);
     box->post(*place);
   });
   waiting.release();  // is the loop's
+  shown.add_done_callback([shown, of] {  // comes last: until it is called, it holds what it is of
+    if (shown.cancelled()) {
+      of.cancel();
+    }
+  });
   return shown;
 }
 

@@ -246,6 +246,7 @@ struct loop_state {
   bool executor_shut = false;
   std::vector<std::weak_ptr<async_generator_object>> async_generators;  ///< that have begun
   std::shared_ptr<dropped_generators> dropped = std::make_shared<dropped_generators>();
+  std::shared_ptr<const async_generator_hooks> hooks = std::make_shared<async_generator_hooks>(make_hooks());
 
   bool virtual_time = false;     ///< see run_options
   std::int64_t virtual_now = 0;  ///< nanoseconds
@@ -392,9 +393,11 @@ struct loop_state {
   /// Cancels all tasks and runs until none is left.
   void drain();
   void close();
+  /// The end of close(): drops all that is scheduled.
+  void forget() noexcept;
   /// Closes all asynchronous generators that have begun and not ended.
   void shut_async_generators();
-  async_generator_hooks hooks();
+  async_generator_hooks make_hooks();
   void report_deadlock();
 
   void report(const error_report& what) noexcept;
