@@ -23,6 +23,8 @@
 namespace krait::asyncio::detail {
 inline namespace KRAIT_BACKEND {
 
+const char KRAIT_ASYNCIO_BUILT = 0;
+
 worker& worker::make(loop_state& loop) {
   const krait::stack memory = krait::detail::allocate_default_stack();
   const auto top = reinterpret_cast<std::uintptr_t>(memory.top());

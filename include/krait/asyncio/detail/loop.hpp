@@ -55,6 +55,18 @@ struct error_report {
 namespace detail {
 inline namespace KRAIT_BACKEND {
 
+// Tasks are switched by headers and by the library: a sanitizer must know of both, or of neither. Where a program was
+// built with one that the library was not built with, or the other way round, the linker misses this.
+#if defined(KRAIT_ASAN)
+#define KRAIT_ASYNCIO_BUILT krait_asyncio_is_built_with_AddressSanitizer
+#elif defined(KRAIT_TSAN)
+#define KRAIT_ASYNCIO_BUILT krait_asyncio_is_built_with_ThreadSanitizer
+#else
+#define KRAIT_ASYNCIO_BUILT krait_asyncio_is_built_without_sanitizers
+#endif
+extern const char KRAIT_ASYNCIO_BUILT;
+[[gnu::used]] inline const char* const library_agrees = &KRAIT_ASYNCIO_BUILT;
+
 struct loop_state;
 struct task_state;
 
