@@ -7,7 +7,8 @@ namespace krait::asyncio {
 inline namespace KRAIT_BACKEND {
 
 task_group_scope::child::child(task_group_scope& group) : of(&group) {
-  if (const std::size_t needed = group.errors_.size() + group.living_ + 1; needed > group.errors_.capacity()) {
+  if (const std::size_t needed = group.errors_.size() + group.living_ + 1;
+      needed > group.errors_.capacity()) {
     group.errors_.reserve(std::max(needed, 2 * group.errors_.capacity()));
   }
   group.parent_.loop->ready.reserve();

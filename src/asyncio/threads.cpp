@@ -46,8 +46,8 @@ void shutdown_default_executor(std::optional<duration> most) {
     return;
   }
   const auto ended = create_future<void>();
-  auto waiting =
-      std::make_unique<detail::awaited_elsewhere<void>>(loop, ended, std::make_shared<detail::came_of<void>>());
+  auto waiting = std::make_unique<detail::awaited_elsewhere<void>>(loop, ended,
+                                                                   std::make_shared<detail::came_of<void>>());
   std::thread([box = loop.inbox, place = waiting.get(),
                pool = static_cast<detail::default_pool&>(*loop.executor).pool] {
     pool->shutdown();

@@ -17,9 +17,9 @@
 #include <krait/asyncio.hpp>
 #include <krait/generator.hpp>
 
-#include "asyncio_tests.hpp"
 #include "counted_memory.hpp"
 #include "support/probes.hpp"
+#include "support/tasks.hpp"
 
 // To wait takes no memory, in steady state: what is counted is each call of operator new, of this whole program.
 

@@ -17,7 +17,7 @@
 #include <krait/inspect.hpp>
 #include <krait/krait.hpp>
 
-#include "asyncio_tests.hpp"
+#include "support/tasks.hpp"
 #include "support/traced.hpp"
 
 namespace {

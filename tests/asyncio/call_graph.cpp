@@ -8,7 +8,7 @@
 
 #include <krait/krait.hpp>
 
-#include "asyncio_tests.hpp"
+#include "support/tasks.hpp"
 
 // What the program's symbols know as these is looked for. They are neither inlined nor end by a jump.
 #define KNOWN [[gnu::noinline]]

@@ -41,13 +41,8 @@ using asyncio::use_await;
 using asyncio_tests::attacks;
 using asyncio_tests::cancel_everywhere;
 using asyncio_tests::scene;
+using asyncio_tests::turns;
 using tasks = std::vector<asyncio::task<void>>;
-
-void turns(int count) {
-  for (int i = 0; i < count; ++i) {
-    asyncio::sleep(0s);
-  }
-}
 
 int total = 0;
 

@@ -17,7 +17,7 @@
 
 #include <krait/asyncio.hpp>
 
-#include "asyncio_tests.hpp"
+#include "support/tasks.hpp"
 
 namespace asyncio_tests {
 

@@ -12,7 +12,7 @@
 #include <variant>
 #include <vector>
 
-#include "asyncio_tests.hpp"
+#include "support/tasks.hpp"
 
 // gather (G), wait (W), wait_for (WF), shield (SH), timeouts (TO).
 

@@ -6,7 +6,6 @@
 #include <chrono>
 #include <csignal>
 #include <exception>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -16,8 +15,8 @@
 
 #include <krait/krait.hpp>
 
-#include "asyncio_tests.hpp"
 #include "support/probes.hpp"
+#include "support/tasks.hpp"
 
 // What goes wrong with tasks, and what becomes of it: docs/asyncio.md, "When something is wrong".
 
@@ -25,25 +24,12 @@ namespace {
 
 namespace asyncio = krait::asyncio;
 using namespace std::chrono_literals;
+using asyncio_tests::finally;
 using asyncio_tests::reports;
 using asyncio_tests::text_of;
 using asyncio_tests::thrown_by;
+using asyncio_tests::turns;
 using support::journal;
-
-void turns(int count) {
-  for (int i = 0; i < count; ++i) {
-    asyncio::sleep(0s);
-  }
-}
-
-/// Calls a function when it goes.
-template <class F>
-struct finally {
-  F function;
-  ~finally() { function(); }
-};
-template <class F>
-finally(F) -> finally<F>;
 
 /// Does the process end by std::terminate?
 template <class F>

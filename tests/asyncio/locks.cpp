@@ -4,42 +4,23 @@
 #include <doctest/doctest.h>
 
 #include <chrono>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "asyncio_tests.hpp"
+#include "support/tasks.hpp"
 
-// Locks (LK, EV, CV, SE, BA) and queues (Q); and that nothing is lost when waits are cancelled.
+// Locks (LK, EV, CV, SE, BA) and queues (Q). That nothing is lost when waits are cancelled: cancel_everywhere.cpp.
 
 namespace {
 
 namespace asyncio = krait::asyncio;
 using namespace std::chrono_literals;
 using asyncio_tests::thrown_by;
+using asyncio_tests::turns;
 using support::journal;
-
-void turns(int count) {
-  for (int i = 0; i < count; ++i) {
-    asyncio::sleep(0s);
-  }
-}
-
-/// Runs `scenario(n)`, which cancels one of its tasks in its n-th turn, for every n, until it says that this came too
-/// late. Returns how often it was cancelled.
-template <class Scenario>
-int cancelled_everywhere(Scenario scenario) {
-  for (int at = 0;; ++at) {
-    CAPTURE(at);
-    const bool hit = asyncio::run([&] { return scenario(at); });
-    if (!hit) {
-      return at;
-    }
-  }
-}
 
 }  // namespace
 
@@ -313,97 +294,5 @@ TEST_CASE_TEMPLATE("Q3, Q4: shutdown, at once or not, tells those who wait", Que
       other.shutdown(immediate);
       CHECK(thrown_by([&] { asyncio::await(getting); }) == "queue is shut down");
     });
-  }
-}
-
-// Each scenario is run again and again, with one of its tasks cancelled in another turn, until it comes too late.
-
-TEST_CASE("cancelled everywhere: no item of a queue is lost") {
-  CHECK(cancelled_everywhere([](int at) {
-          asyncio::queue<int> queue(2);
-          std::vector<int> taken;
-          const auto consume = [&] {
-            for (;;) {
-              taken.push_back(queue.get());
-              asyncio::sleep(0s);
-            }
-          };
-          const auto victim = asyncio::create_task(consume);
-          const auto survivor = asyncio::create_task(consume);
-          const auto producer = asyncio::create_task([&] {
-            for (int i = 0; i < 6; ++i) {
-              queue.put(i);
-            }
-          });
-          turns(at);
-          const bool hit = at < 12 && victim.cancel();
-          asyncio::await(producer);
-          turns(10);
-          CHECK(taken == std::vector{0, 1, 2, 3, 4, 5});
-          survivor.cancel();
-          victim.cancel();
-          return hit;
-        }) == 12);
-}
-
-TEST_CASE("cancelled everywhere: no permit is lost, and no lock") {
-  for (const int which : {0, 1, 2}) {
-    CHECK(cancelled_everywhere([which](int at) {
-            asyncio::semaphore semaphore(1);
-            asyncio::mutex mutex;
-            int passed = 0;
-            std::vector<asyncio::task<void>> all;
-            for (int i = 0; i < 3; ++i) {
-              all.push_back(asyncio::create_task([&] {
-                const std::unique_lock permit(semaphore);
-                asyncio::sleep(0s);
-                const std::unique_lock guard(mutex);
-                asyncio::sleep(0s);
-                ++passed;
-              }));
-            }
-            turns(at);
-            const bool hit = all[static_cast<std::size_t>(which)].cancel();
-            asyncio::wait(all);
-            CHECK(passed == (hit ? 2 : 3));
-            CHECK_FALSE(mutex.locked());
-            CHECK(semaphore.try_acquire());
-            return hit;
-          }) >= 3);
-  }
-}
-
-TEST_CASE("cancelled everywhere: no notification is lost") {
-  for (const int which : {0, 1, 2}) {
-    CHECK(cancelled_everywhere([which](int at) {
-            asyncio::condition condition;
-            int tokens = 0;
-            int taken = 0;
-            std::vector<asyncio::task<void>> all;
-            for (int i = 0; i < 3; ++i) {
-              all.push_back(asyncio::create_task([&] {
-                const std::lock_guard guard(condition);
-                condition.wait_for([&] { return tokens > 0; });
-                --tokens;
-                ++taken;
-                asyncio::sleep(0s);
-              }));
-            }
-            const auto giver = asyncio::create_task([&] {
-              for (int i = 0; i < 3; ++i) {
-                const std::lock_guard guard(condition);
-                ++tokens;
-                condition.notify();
-              }
-            });
-            turns(at);
-            const bool hit = all[static_cast<std::size_t>(which)].cancel();
-            asyncio::await(giver);
-            asyncio::wait(all);
-            CHECK(tokens + taken == 3);
-            CHECK(taken >= 2);
-            CHECK_FALSE(condition.locked());
-            return hit;
-          }) > 2);
   }
 }

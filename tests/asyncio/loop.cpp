@@ -12,7 +12,7 @@
 
 #include <krait/generator.hpp>
 
-#include "asyncio_tests.hpp"
+#include "support/tasks.hpp"
 
 // The order of turns (L), and what runs them.
 
@@ -104,9 +104,9 @@ TEST_CASE("delays may be as long as can be, and deadlines as late") {
     const auto later = asyncio::create_task([] { asyncio::sleep_until(asyncio::time_point::max()); });
     asyncio::sleep_until(asyncio::time_point::min());
     CHECK(asyncio::timeout(ever, [] {
-      asyncio::sleep(1ms);
-      return 1;
-    }) == 1);
+            asyncio::sleep(1ms);
+            return 1;
+          }) == 1);
     CHECK(asyncio::move_on_after(ever, [] { asyncio::sleep(1ms); }));
     CHECK_FALSE(asyncio::move_on_after(asyncio::duration::min(), [] { asyncio::sleep(1ms); }));
     CHECK(asyncio::wait_for([] { return 2; }, ever) == 2);

@@ -28,7 +28,7 @@
 #include <krait/asyncio.hpp>
 #include <krait/generator.hpp>
 
-#include "asyncio_tests.hpp"
+#include "support/tasks.hpp"
 
 // Operations of Boost.Asio that tasks wait for, and their cancellation (C10).
 

@@ -28,9 +28,9 @@
 #include <krait/asyncio.hpp>
 #include <krait/krait.hpp>
 
-#include "asyncio_tests.hpp"
 #include "counted_memory.hpp"
 #include "support/probes.hpp"
+#include "support/tasks.hpp"
 
 // Memory runs out at the n-th time that it is asked for, for every n: for that once, or from then on until the loop has
 // been left. What becomes of it: either all goes well, or std::bad_alloc comes out, or a task has failed with it. Then the
@@ -44,6 +44,7 @@ namespace asio = boost::asio;
 namespace asyncio = krait::asyncio;
 using namespace std::chrono_literals;
 using asyncio::use_await;
+using asyncio_tests::turns;
 using counted_memory::shortage;
 
 const std::string long_text(100, 'x');
@@ -138,12 +139,6 @@ void run_out_everywhere(Scenario scenario, asyncio::run_options options = {},
   CHECK(shortages > 0);
 }
 
-void turns(int count) {
-  for (int i = 0; i < count; ++i) {
-    asyncio::sleep(0s);
-  }
-}
-
 }  // namespace
 
 TEST_CASE("out of memory: tasks, gather, and what they are given") {
@@ -189,7 +184,8 @@ TEST_CASE("out of memory: many tasks at once") {
 TEST_CASE("out of memory: what fails, and is told to nobody") {
   run_out_everywhere([](asyncio::event_loop& loop) {
     loop.run_until_complete([] {
-      static_cast<void>(asyncio::create_task([] { throw std::runtime_error(long_text); }, {.name = long_text}));
+      static_cast<void>(
+          asyncio::create_task([] { throw std::runtime_error(long_text); }, {.name = long_text}));
       asyncio::create_future<int>().set_exception(std::make_exception_ptr(7));
       asyncio::get_running_loop().call_soon([] { throw 8; });
       turns(3);
@@ -211,10 +207,12 @@ TEST_CASE("out of memory: sleeps, deadlines, and what they cancel") {
         timed_out = true;
       }
       return in_time && !late && timed_out &&
-             asyncio::wait_for([] {
-               asyncio::sleep(1us);
-               return 3;
-             }, 1h) == 3;
+             asyncio::wait_for(
+                 [] {
+                   asyncio::sleep(1us);
+                   return 3;
+                 },
+                 1h) == 3;
     });
   });
 }
@@ -351,7 +349,8 @@ TEST_CASE("out of memory: wait, shield, as_completed, races") {
         sum += each.result();
       }
       const auto race = asyncio::staggered_race<int>({[]() -> int { throw 1; }, [] { return 3; }}, 1us);
-      return first.done.size() == 1 && shielded == 1 && sum == 3 && (race.winner == 3 || race.exceptions.size() == 2);
+      return first.done.size() == 1 && shielded == 1 && sum == 3 &&
+             (race.winner == 3 || race.exceptions.size() == 2);
     });
   });
 }

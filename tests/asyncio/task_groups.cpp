@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "asyncio_tests.hpp"
+#include "support/tasks.hpp"
 
 // CPython's test_taskgroups.py, lazy and eager.
 

@@ -12,7 +12,7 @@
 
 #include <krait/generator.hpp>
 
-#include "asyncio_tests.hpp"
+#include "support/tasks.hpp"
 
 // Futures (F), tasks (T), sleep (SL) and cancellation (C).
 

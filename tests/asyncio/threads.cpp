@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include "asyncio_tests.hpp"
+#include "support/tasks.hpp"
 
 // Threads (TH), signals (RN4, RN5), context variables (T8), debug mode (DBG).
 

@@ -5,7 +5,7 @@
 
 #include <krait/asyncio.hpp>
 
-#include "asyncio_tests.hpp"
+#include "support/tasks.hpp"
 
 namespace {
 

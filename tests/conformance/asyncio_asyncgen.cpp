@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "asyncio/asyncio_tests.hpp"
+#include "support/tasks.hpp"
 
 // CPython's test_asyncgen.py, what of it needs an event loop: asynchronous generators in tasks, whose bodies wait as any
 // function does. What Python writes as `finally` is a destructor.
@@ -22,6 +22,7 @@ namespace {
 
 namespace asyncio = krait::asyncio;
 using namespace std::chrono_literals;
+using asyncio_tests::finally;
 using asyncio_tests::reports;
 using asyncio_tests::text_of;
 using asyncio_tests::thrown_by;
@@ -43,14 +44,6 @@ void nap() {
 void turn() {
   asyncio::sleep(0s);
 }
-/// Python: `finally: ...`, which may wait.
-struct finally {
-  std::function<void()> what;
-  explicit finally(std::function<void()> function) : what(std::move(function)) {}
-  finally(const finally&) = delete;
-  finally& operator=(const finally&) = delete;
-  ~finally() { what(); }
-};
 /// `[i async for i in g]`
 template <class Generator>
 std::vector<int> list(Generator& g) {

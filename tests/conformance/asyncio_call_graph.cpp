@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "asyncio/asyncio_tests.hpp"
+#include "support/tasks.hpp"
 
 // CPython's test_graph.py. A stack is "[innermost < its caller < ...]", of this file's functions, which are found by their
 // names. Whoever awaits comes behind, in parentheses.

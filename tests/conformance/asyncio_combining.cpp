@@ -19,7 +19,7 @@
 
 #include <krait/generator.hpp>
 
-#include "asyncio/asyncio_tests.hpp"
+#include "support/tasks.hpp"
 
 // CPython's test_tasks.py: wait, as_completed, shield, gather.
 
@@ -31,6 +31,7 @@ using asyncio::return_when;
 using asyncio_tests::reports;
 using asyncio_tests::text_of;
 using asyncio_tests::thrown_by;
+using asyncio_tests::turns;
 using support::journal;
 
 template <class Task>
@@ -41,12 +42,6 @@ std::string thrown_by_awaiting(const Task& of) {
 void run_briefly(asyncio::event_loop& loop) {
   loop.run_until_complete([] { asyncio::sleep(0s); });
 }
-void turns(int count) {
-  for (int i = 0; i < count; ++i) {
-    asyncio::sleep(0s);
-  }
-}
-
 std::exception_ptr error(const char* text) {
   return std::make_exception_ptr(std::runtime_error(text));
 }

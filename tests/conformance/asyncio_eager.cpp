@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "asyncio/asyncio_tests.hpp"
+#include "support/tasks.hpp"
 
 // CPython's test_eager_task_factory.py: tasks that run before create_task returns.
 

@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "asyncio/asyncio_tests.hpp"
+#include "support/tasks.hpp"
 
 // CPython's test_exception_group.py and test_except_star.py. What Python writes as `except* T` is a clause of
 // exception_group::handle() and except_star(); its `as e` is a parameter of the handler, sys.exception() is

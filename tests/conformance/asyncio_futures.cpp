@@ -10,7 +10,7 @@
 #include <thread>
 #include <vector>
 
-#include "asyncio/asyncio_tests.hpp"
+#include "support/tasks.hpp"
 
 // CPython's test_futures.py and test_futures2.py.
 

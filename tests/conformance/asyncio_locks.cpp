@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-#include "asyncio/asyncio_tests.hpp"
+#include "support/tasks.hpp"
 
 // CPython's test_locks.py. What Python writes as `async with lock` is a std::lock_guard, or krait::with.
 

@@ -31,7 +31,7 @@
 #include <utility>
 #include <vector>
 
-#include "asyncio/asyncio_tests.hpp"
+#include "support/tasks.hpp"
 
 // CPython's test_base_events.py and test_events.py.
 

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "asyncio/asyncio_tests.hpp"
+#include "support/tasks.hpp"
 
 // CPython's test_queues.py.
 

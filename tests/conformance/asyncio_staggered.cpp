@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "asyncio/asyncio_tests.hpp"
+#include "support/tasks.hpp"
 
 // CPython's test_staggered.py, lazy and eager, and what test_eager_task_factory.py says of the same.
 

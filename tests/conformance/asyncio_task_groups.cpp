@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "asyncio/asyncio_tests.hpp"
+#include "support/tasks.hpp"
 
 // CPython's test_taskgroups.py, lazy and eager: what tests/asyncio/task_groups.cpp does not have.
 
@@ -21,6 +21,7 @@ using namespace std::chrono_literals;
 using asyncio_tests::group_of;
 using asyncio_tests::lazy_and_eager;
 using asyncio_tests::thrown_by;
+using asyncio_tests::turns;
 using support::journal;
 using options = asyncio::task_options;
 
@@ -29,11 +30,6 @@ using options = asyncio::task_options;
 }
 void sleep_long() {
   asyncio::sleep(1h);
-}
-void turns(int count) {
-  for (int i = 0; i < count; ++i) {
-    asyncio::sleep(0s);
-  }
 }
 /// Fails when it is cancelled.
 void fail_in_cleanup(const char* text) {

@@ -18,7 +18,7 @@
 #include <krait/async_generator.hpp>
 #include <krait/coroutine.hpp>
 
-#include "asyncio/asyncio_tests.hpp"
+#include "support/tasks.hpp"
 
 // CPython's test_tasks.py: tasks, cancellation, sleep, context, introspection. (What waits for several is in
 // asyncio_combining.cpp.)
@@ -30,6 +30,7 @@ using namespace std::chrono_literals;
 using asyncio_tests::reports;
 using asyncio_tests::text_of;
 using asyncio_tests::thrown_by;
+using asyncio_tests::turns;
 using support::journal;
 
 template <class Task>
@@ -40,12 +41,6 @@ std::string thrown_by_awaiting(const Task& of) {
 /// Runs a loop for a turn.
 void run_briefly(asyncio::event_loop& loop) {
   loop.run_until_complete([] { asyncio::sleep(0s); });
-}
-
-void turns(int count) {
-  for (int i = 0; i < count; ++i) {
-    asyncio::sleep(0s);
-  }
 }
 
 asyncio::context_var<int> number("number", -1);

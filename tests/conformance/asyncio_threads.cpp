@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-#include "asyncio/asyncio_tests.hpp"
+#include "support/tasks.hpp"
 
 // CPython's test_free_threading.py, with lazy and with eager tasks, test_threads.py and test_context.py.
 

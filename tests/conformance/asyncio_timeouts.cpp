@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "asyncio/asyncio_tests.hpp"
+#include "support/tasks.hpp"
 
 // CPython's test_timeouts.py and test_waitfor.py.
 

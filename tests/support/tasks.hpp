@@ -7,6 +7,7 @@
 
 #include <exception>
 #include <string>
+#include <utility>
 
 #include <krait/asyncio.hpp>
 
@@ -64,6 +65,23 @@ std::string group_of(Call call) {
   }
   return "none";
 }
+
+/// Lets all others that are ready have so many turns.
+inline void turns(int count) {
+  for (int i = 0; i < count; ++i) {
+    asyncio::sleep(asyncio::duration::zero());
+  }
+}
+
+/// Calls a function when it goes. Python: `finally: ...`
+template <class F>
+struct finally {
+  F function;
+  explicit finally(F called) : function(std::move(called)) {}
+  finally(const finally&) = delete;
+  finally& operator=(const finally&) = delete;
+  ~finally() { function(); }
+};
 
 /// Calls `test` in a task, with the options of a lazy, then of an eager task, and where either is the loop's default.
 template <class Test>

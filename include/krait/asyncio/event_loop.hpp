@@ -208,9 +208,7 @@ class event_loop {
   void set_exception_handler(std::function<void(const error_report&)> handler) {
     state_->handler = std::move(handler);
   }
-  void call_exception_handler(const error_report& report) noexcept {
-    state_->report(report);
-  }
+  void call_exception_handler(const error_report& report) noexcept { state_->report(report); }
 
   /// See run_options::debug. Before it runs, or in a callback.
   bool get_debug() const noexcept { return state_->debug; }

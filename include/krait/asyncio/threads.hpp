@@ -309,7 +309,7 @@ template <class T>
     came->call(take);
     box->post(*place);
   });
-  waiting.release();  // is the loop's
+  waiting.release();                     // is the loop's
   shown.add_done_callback([shown, of] {  // comes last: until it is called, it holds what it is of
     if (shown.cancelled()) {
       of.cancel();

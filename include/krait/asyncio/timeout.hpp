@@ -128,8 +128,9 @@ auto timeout_at(std::optional<time_point> when, Body&& body) {
 /// The same, so long from now. Python: `async with asyncio.timeout(delay)`.
 template <class Body>
 auto timeout(std::optional<duration> delay, Body&& body) {
-  return timeout_scope::run(delay ? std::optional(detail::this_task().loop->time_after(*delay)) : std::nullopt,
-                            delay && *delay <= duration::zero(), body);
+  return timeout_scope::run(
+      delay ? std::optional(detail::this_task().loop->time_after(*delay)) : std::nullopt,
+      delay && *delay <= duration::zero(), body);
 }
 
 /// The same of a body that returns nothing; and nothing is thrown: false if the deadline has ended the body. Python:
