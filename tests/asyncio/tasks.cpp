@@ -298,6 +298,22 @@ TEST_CASE("T9: a task cannot be set; names count up") {
   });
 }
 
+TEST_CASE("T9: default names are numbers that rise, nearly always by one") {
+  asyncio::run([] {
+    long before = 0;
+    int by_one = 0;
+    for (int i = 0; i < 3000; ++i) {
+      const auto t = asyncio::create_task([] {});
+      const long number = std::stol(t.name().substr(5));
+      REQUIRE(t.name() == "Task-" + std::to_string(number));
+      REQUIRE(number > before);
+      by_one += number == before + 1;
+      before = number;
+    }
+    CHECK(by_one >= 2990);
+  });
+}
+
 TEST_CASE("T10: a task whose handle is dropped goes on") {
   journal log;
   asyncio::run([&] {
