@@ -56,7 +56,8 @@ struct reactor::shared {
     }
   }
 
-  /// Asio takes each wait for a signal for work, and counts. While this is on, the unexpected ones are taken off its count.
+  /// Asio takes each wait for a signal for work, and counts. While this is on, the unexpected ones are taken off its
+  /// count.
   void count_only_expected(bool on) noexcept {
     if (only_expected != on) {
       for (auto& [number, each] : signals) {

@@ -23,7 +23,8 @@
 namespace krait::asyncio {
 inline namespace KRAIT_BACKEND {
 
-/// What as_completed() returns: the futures, each when it is done. A range, once; it can be moved only.
+/// What as_completed() returns: the futures, each when it is done. A range, once; it can be moved only. To iterate it
+/// is to call next() until none is left.
 template <class Future>
 class completions {
   struct shared {
@@ -109,8 +110,9 @@ class completions {
   /// How many are to come.
   std::size_t size() const noexcept { return shared_->left; }
 
-  /// Waits for the next one and returns it, done. Throws timeout_error, for each that is not done when the time is over;
-  /// cancelled_error, and then none is lost; stop_iteration if none is left.
+  /// Waits for the next one and returns it, done. Throws timeout_error, for each that is not done when the time is
+  /// over; cancelled_error, and then none is lost; stop_iteration if none is left; runtime_error outside of a task, if
+  /// it has to wait.
   Future next() {
     if (shared_->left == 0) {
       throw stop_iteration<>();
@@ -131,10 +133,11 @@ class completions {
   std::shared_ptr<shared> shared_ = std::make_shared<shared>();
 };
 
-/// The futures of a range, each when it is done; callables are called in tasks of their own. What is not done after
-/// `delay` is a timeout_error, at each further step; nothing is cancelled.
+/// The futures of a range, each when it is done, and once; callables are called in tasks of their own. What is not done
+/// `delay` after this call (none: for ever) is a timeout_error, at each further step; nothing is cancelled.
 ///
-/// Throws runtime_error if no loop runs. Python: `asyncio.as_completed(xs, timeout=delay)`.
+/// Throws runtime_error if a task is to be made, or there is a delay, and no loop runs; std::bad_alloc. Python:
+/// `asyncio.as_completed(xs, timeout=delay)`.
 template <std::ranges::input_range R>
 [[nodiscard]] auto as_completed(R&& each, std::optional<duration> delay = {}) {
   using reference = std::ranges::range_reference_t<R>;
@@ -159,9 +162,10 @@ struct race_result {
   std::vector<std::exception_ptr> exceptions;  ///< of each that was started; null: it has not failed
 };
 
-/// Calls functions in tasks, each when the one before has failed, or after `delay`, until one returns: then the others
-/// are cancelled, and waited for. Throws cancelled_error, with which all are cancelled, when they have ended;
-/// keyboard_interrupt and system_exit; runtime_error outside of a task. Python: asyncio.staggered.staggered_race().
+/// Calls functions in tasks, each when the one before has failed, or after `delay` (none: only then), until one
+/// returns: then the others are cancelled, and waited for. Throws cancelled_error, with which all are cancelled, when
+/// they have ended; keyboard_interrupt and system_exit; runtime_error outside of a task; std::bad_alloc. Python:
+/// asyncio.staggered.staggered_race().
 template <class T>
 race_result<T> staggered_race(const std::vector<std::function<T()>>& functions,
                               std::optional<duration> delay) {

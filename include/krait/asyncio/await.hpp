@@ -14,6 +14,7 @@
 
 namespace krait::asyncio {
 
+/// How time is told. A delay may be of any length: duration::max() never ends.
 using clock = std::chrono::steady_clock;
 using duration = clock::duration;
 using time_point = clock::time_point;
@@ -50,7 +51,8 @@ inline void wait_yielded(const any_future& of) {
 
 inline namespace KRAIT_BACKEND {
 
-/// Waits until the future is done and returns its value, or throws its exception. One that is done does not wait.
+/// Waits until the future is done and returns its value, or throws its exception. One that is done does not wait. It is
+/// held meanwhile, whatever becomes of the handle.
 ///
 /// Throws cancelled_error if this task, or the future, was cancelled; runtime_error outside of a task, of oneself, or
 /// of a future of another loop. Python: `await future`.
@@ -87,8 +89,8 @@ T take(future<T>&& of) {
 
 inline namespace KRAIT_BACKEND {
 
-/// The same of a handle that is not needed any more: if there is no other, the value is moved out. One that cannot be
-/// copied always is.
+/// The same of a handle that is not needed any more, and that is left alone meanwhile: if there is no other, the value
+/// is moved out. One that cannot be copied always is.
 template <class T>
 KRAIT_ALWAYS_INLINE inline T await(future<T>&& of) {
   detail::future_state& state = detail::access::state_of(of);
@@ -143,7 +145,7 @@ auto await(async_operation<Yield, Send, DriverYield, DriverSend, method>&& of) {
   return of.drive([](const auto&... yielded) { detail::wait_yielded(yielded...); });
 }
 
-/// Calls `body()` and returns what it returns; nothing in it is cancelled: that waits until it has ended, and is raised
+/// Calls `body()` and returns what it returns; no wait in it is cancelled: that stays until it has ended, and is raised
 /// where the task waits next. Throws what leaves it; runtime_error outside of a task.
 template <class Body>
 decltype(auto) no_cancel(Body&& body) {
@@ -179,7 +181,7 @@ std::decay_t<T> sleep(duration delay, T&& value) {
   return std::forward<T>(value);
 }
 
-/// Waits until then, or a turn if that has been.
+/// Waits until the loop's time() is `when`, or a turn if that has been. Throws as sleep().
 inline void sleep_until(time_point when) {
   const std::int64_t at = when.time_since_epoch() / std::chrono::nanoseconds(1);
   return at <= detail::this_task().loop->now() ? detail::sleep_turn() : detail::sleep_until(at);

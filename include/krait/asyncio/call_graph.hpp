@@ -46,7 +46,8 @@ struct call_graph {
 /// Throws runtime_error if no loop runs, std::bad_alloc. Python: `asyncio.capture_call_graph()`.
 std::optional<call_graph> capture_call_graph(const call_graph_options& options = {});
 
-/// The same of any task or future of a loop of this thread. Python: `asyncio.capture_call_graph(future)`.
+/// The same of any task or future, whose loop is this thread's, whether it runs or not. Python:
+/// `asyncio.capture_call_graph(future)`.
 call_graph capture_call_graph(const any_future& of, const call_graph_options& options = {});
 
 /// As text, for humans; empty where there is none. Throws as capture_call_graph(). Python:

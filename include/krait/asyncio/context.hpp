@@ -58,7 +58,7 @@ inline namespace KRAIT_BACKEND {
 /// contextvars.Context.
 class context {
  public:
-  /// An empty one.
+  /// An empty one. Throws std::bad_alloc.
   context() : state_(std::make_shared<detail::context_state>()) {}
 
   /// Calls `function()` with this as the context, and returns what it returns. What it sets stays in this. Throws what
@@ -75,6 +75,7 @@ class context {
     return std::forward<F>(function)();
   }
 
+  /// For what is built on contexts: its inside.
   const detail::context_pointer& state() const noexcept { return state_; }
 
  private:
@@ -85,18 +86,18 @@ class context {
   detail::context_pointer state_;
 };
 
-/// A context that starts as the present one is. Python: `contextvars.copy_context()`.
+/// A context that starts as the present one is. Throws std::bad_alloc. Python: `contextvars.copy_context()`.
 context copy_context();
 
-/// A variable of which each task has its own. It must outlive all contexts that it is set in, as a variable at namespace
-/// scope does; it may be used by several threads at once. Python: contextvars.ContextVar.
+/// A variable of which each task has its own. It must outlive all contexts that it is set in, as a variable at
+/// namespace scope does; it may be used by several threads at once. Python: contextvars.ContextVar.
 template <class T>
 class context_var {
  public:
   /// What there was before a set(), for reset(). Python: contextvars.Token.
   class token {
    public:
-    /// None: it was not set.
+    /// None: it was not set. Python: `token.old_value`.
     std::optional<T> old_value() const {
       return before_ == nullptr ? std::nullopt : std::optional<T>(*static_cast<const T*>(before_.get()));
     }
@@ -112,6 +113,7 @@ class context_var {
     bool used_ = false;
   };
 
+  /// One that has no value, or this one, where it is not set.
   explicit context_var(std::string name) : name_(std::move(name)) {}
   context_var(std::string name, T value) : name_(std::move(name)), default_(std::move(value)) {}
   context_var(const context_var&) = delete;
@@ -129,13 +131,13 @@ class context_var {
     }
     return *default_;
   }
-  /// What it is set to, else `fallback`.
+  /// What it is set to, else `fallback`. Python: `var.get(fallback)`.
   T get(T fallback) const {
     const auto found = detail::variable_here(this);
     return found != nullptr ? *static_cast<const T*>(found.get()) : std::move(fallback);
   }
 
-  /// Python: `var.set(value)`.
+  /// Sets it in the present context; reset() takes what it returns. Throws std::bad_alloc. Python: `var.set(value)`.
   token set(T value) const {
     auto made = std::make_shared<const T>(std::move(value));
     auto before = detail::variable_here(this);

@@ -26,14 +26,16 @@ struct run_options {
   unsigned turns_per_poll = 1;
   /// The application's, which must outlive the loop, and be run by one thread. Null: the loop has its own.
   boost::asio::io_context* context = nullptr;
-  /// For tests of what waits: time stands still while anything can run, and then goes at once to the next deadline; it
-  /// begins at zero. Threads and operations of Asio's are not waited for. Trio's MockClock, with autojump.
+  /// For tests of what waits: time stands still while anything can run, and then goes at once to the next deadline,
+  /// however late; it begins at zero. Threads and operations of Asio's are not waited for. Trio's MockClock, with
+  /// autojump.
   bool virtual_time = false;
-  /// Debug mode, which is slower; none: if KRAIT_DEBUG=1 is in the environment. Reported is what takes a callback or a step
-  /// of a task longer than slow_callback_duration. What must be called by the loop's thread says so. And a loop that
-  /// runs ends with a runtime_error, instead of waiting for ever, when there are tasks and nothing could wake one: no
-  /// timer, operation, thread of run_in_executor() or handler of add_signal_handler(). (Who will call call_soon_threadsafe() later is to
-  /// hold a work guard of the io_context.)
+  /// Debug mode, which is slower; none: if KRAIT_DEBUG=1 is in the environment. A callback, or a step of a task, is
+  /// reported that takes slow_callback_duration or longer. call_soon(), call_later(), call_at() and all_tasks() throw
+  /// runtime_error when another thread runs the loop. And a loop that runs ends with a runtime_error, instead of
+  /// waiting for ever, when there are tasks and nothing could wake one: no timer, operation, thread of
+  /// run_in_executor() or handler of add_signal_handler(); Ctrl-C, which asyncio::run() watches for, is none of these.
+  /// (Who will call call_soon_threadsafe() later is to hold a work guard of the io_context.)
   std::optional<bool> debug = {};
 };
 
@@ -41,7 +43,8 @@ inline namespace KRAIT_BACKEND {
 
 class event_loop;
 
-/// A callback that was scheduled. Dropped, that is called all the same. Python: asyncio.Handle, asyncio.TimerHandle.
+/// A callback that was scheduled. Dropped, that is called all the same. Only the loop's thread may use it. Python:
+/// asyncio.Handle, asyncio.TimerHandle.
 class handle {
  public:
   handle() noexcept = default;  ///< of none: only to be assigned to
@@ -57,11 +60,12 @@ class handle {
     }
   }
 
-  /// It will not be called, and is destroyed. The loop's thread may call it.
+  /// If it has not been called yet, it will not be, and is destroyed. Python: `handle.cancel()`.
   void cancel() const noexcept;
+  /// Has cancel() been called? Python: `handle.cancelled()`.
   bool cancelled() const noexcept;
 
-  /// When it is due; none: it is call_soon()'s. Python: `handle.when()`.
+  /// When it is due, by the loop's time(); none: it is call_soon()'s. Python: `handle.when()`.
   std::optional<time_point> when() const noexcept;
 
   /// "<handle object at 0x... cancelled when=12.345 created at FILE:LINE>". Python: repr(handle).
@@ -83,7 +87,7 @@ class threadsafe_handle {
  public:
   void cancel() const;
   bool cancelled() const;
-  /// As handle::repr().
+  /// As handle::repr(). Throws std::bad_alloc.
   std::string repr() const;
 
  private:
@@ -119,20 +123,22 @@ inline namespace KRAIT_BACKEND {
 /// Runs tasks and callbacks by turns, on one thread at a time. Python: asyncio.AbstractEventLoop.
 class event_loop {
  public:
-  /// Throws std::bad_alloc, and what making an io_context throws.
+  /// One that does not run yet. Throws std::bad_alloc, and what making an io_context throws. Python:
+  /// `asyncio.new_event_loop()`.
   explicit event_loop(run_options options = {});
   event_loop(const event_loop&) = delete;
   event_loop& operator=(const event_loop&) = delete;
 
-  /// Closes it. It must not be running.
+  /// Closes it; what close() throws is reported. It must not be running.
   ~event_loop();
 
   /// Runs `function()` in a task, and the loop until that has ended; or until a future is done. Returns what it
   /// returns.
   ///
   /// Throws what leaves it; cancelled_error if it was cancelled; runtime_error if this or another loop runs on this
-  /// thread, if it is closed, or if it was stopped before. keyboard_interrupt and system_exit leave it from whatever
-  /// task or callback they come.
+  /// thread, if it is closed, if it was stopped before, or, in debug mode, if no task can go on; std::bad_alloc.
+  /// keyboard_interrupt and system_exit leave it from whatever task or callback they come. Then it can be run again.
+  /// Python: `loop.run_until_complete(f())`.
   template <class F>
     requires std::invocable<std::decay_t<F>&>
   auto run_until_complete(F&& function, detail::site created = detail::site::here()) {
@@ -153,43 +159,55 @@ class event_loop {
     return run_until_complete(detail::waiting_for(std::forward<T>(of)));
   }
 
-  /// Runs until stop(). Throws as run_until_complete().
+  /// Runs until stop(). Throws as run_until_complete(). Python: `loop.run_forever()`.
   void run_forever() { state_->run(); }
 
-  /// At the end of this turn, or, if it does not run, after the next one.
+  /// Ends run_until_complete() or run_forever(): at the end of this turn, or, if it does not run, after the next one.
+  /// Only the loop's thread may call it. Python: `loop.stop()`.
   void stop() noexcept { state_->stop(); }
 
+  /// Is it in run_until_complete() or run_forever()? Python: `loop.is_running()`.
   bool is_running() const noexcept { return state_->running; }
+  /// Python: `loop.is_closed()`.
   bool is_closed() const noexcept { return state_->closed; }
 
-  /// Cancels all tasks and runs until none is left, then forgets what was scheduled. Does nothing the second time.
-  /// Throws runtime_error if it runs.
+  /// Cancels all tasks and runs until none is left, closes asynchronous generators, and forgets what was scheduled.
+  /// Does nothing the second time.
+  ///
+  /// Throws runtime_error if it runs, and as run_until_complete(): then it is not closed, and may be once more. Python:
+  /// `loop.close()`, which cancels nothing.
   void close() { state_->close(); }
 
-  /// As asyncio::create_task(), whether this loop runs or not.
+  /// As asyncio::create_task(), whether this loop runs or not; if it takes no turns just now, no task is eager. Throws,
+  /// too, runtime_error if it is closed. Python: `loop.create_task(f())`.
   template <class F>
   [[nodiscard]] auto create_task(F&& function, task_options options = {},
                                  detail::site created = detail::site::here()) {
     return detail::create_task_on(*state_, std::forward<F>(function), std::move(options), created);
   }
+  /// As asyncio::create_future(), whether this loop runs or not. Python: `loop.create_future()`.
   template <class T>
   future<T> create_future(detail::site created = detail::site::here()) {
     return detail::make_future<T>(*state_, created);
   }
 
-  /// Are tasks eager whose maker does not say? Not at first. Python: `loop.set_task_factory(asyncio.eager_task_factory)`.
+  /// Are tasks eager whose maker does not say? Not at first. Python:
+  /// `loop.set_task_factory(asyncio.eager_task_factory)`.
   bool get_eager_tasks() const noexcept { return state_->eager; }
   void set_eager_tasks(bool on) noexcept { state_->eager = on; }
 
-  /// Calls `function` in the next turn, in the order in which they were given. An exception goes to the exception
-  /// handler. Throws runtime_error if the loop is closed. Python: `loop.call_soon(f)`.
+  /// Calls `function` in the next turn, in the order in which they were given, in a copy of the present context. An
+  /// exception goes to the exception handler. Only the loop's thread may call it. Throws runtime_error if the loop is
+  /// closed; std::bad_alloc. Python: `loop.call_soon(f)`.
   handle call_soon(std::function<void()> function, detail::site created = detail::site::here());
+  /// The same after `delay`, of any length, or when time() is `when`. Python: `loop.call_later(delay, f)`,
+  /// `loop.call_at(when, f)`.
   handle call_later(duration delay, std::function<void()> function,
                     detail::site created = detail::site::here());
   handle call_at(time_point when, std::function<void()> function,
                  detail::site created = detail::site::here());
 
-  /// The same, from any thread, or a task's or callback's; wakes the loop.
+  /// As call_soon(), but any thread may call it; it wakes the loop. Python: `loop.call_soon_threadsafe(f)`.
   threadsafe_handle call_soon_threadsafe(std::function<void()> function,
                                          detail::site created = detail::site::here());
 
@@ -198,21 +216,24 @@ class event_loop {
   /// `loop.set_default_executor(pool)`.
   void set_default_executor(std::shared_ptr<thread_pool> pool);
 
-  /// For what is built on loops.
+  /// For what is built on loops: their inside.
   detail::loop_state& state() noexcept { return *state_; }
 
   /// What deadlines are compared with: clock::now(), unless its time is virtual. Python: `loop.time()`.
   time_point time() const noexcept { return state_->time(); }
 
-  /// Who is told of exceptions that nobody can catch; empty: stderr. Python: `loop.set_exception_handler(handler)`.
+  /// Who is told of exceptions that nobody can catch; empty: stderr. What the handler throws is told there, too.
+  /// Python: `loop.set_exception_handler(handler)`.
   void set_exception_handler(std::function<void(const error_report&)> handler) {
     state_->handler = std::move(handler);
   }
+  /// Tells it of one. Python: `loop.call_exception_handler(context)`.
   void call_exception_handler(const error_report& report) noexcept { state_->report(report); }
 
-  /// See run_options::debug. Before it runs, or in a callback.
+  /// See run_options::debug. Before it runs, or in a callback. Python: `loop.get_debug()`, `loop.set_debug(on)`.
   bool get_debug() const noexcept { return state_->debug; }
   void set_debug(bool on) noexcept { state_->set_debug(on); }
+  /// What takes as long is reported in debug mode; 100 ms at first. Python: `loop.slow_callback_duration`.
   duration slow_callback_duration() const noexcept {
     return std::chrono::duration_cast<duration>(std::chrono::nanoseconds(state_->slow));
   }
@@ -220,17 +241,19 @@ class event_loop {
     state_->slow = least / std::chrono::nanoseconds(1);
   }
 
-  /// Has the loop call `function` whenever the signal comes, in place of another such function. Throws
-  /// boost::system::system_error if the signal cannot be caught, or if there is none of that number. Python:
-  /// `loop.add_signal_handler(signal, f)`.
+  /// Has the loop call `function` whenever the signal comes, in place of another such function. Only the loop's thread
+  /// may call it. Throws boost::system::system_error if the signal cannot be caught, or if there is none of that
+  /// number; runtime_error if the loop is closed; std::bad_alloc. Python: `loop.add_signal_handler(signal, f)`.
   void add_signal_handler(int signal, std::function<void()> function);
   /// The signal does what it does by default. Was there a function? Python: `loop.remove_signal_handler(signal)`.
   bool remove_signal_handler(int signal) { return state_->reactor.unwatch_signal(signal); }
 
-  /// Closes all asynchronous generators that have begun, and not ended; close() does that, too. Throws runtime_error if
-  /// it runs.
+  /// Closes all asynchronous generators that have begun, and not ended, and runs until no task is left; close() does
+  /// that, too. Throws runtime_error if it runs, and as run_until_complete(). Python:
+  /// `await loop.shutdown_asyncgens()`.
   void shutdown_asyncgens() { state_->shut_async_generators(); }
 
+  /// What it hangs on: for sockets, timers and whatever else is Asio's.
   boost::asio::io_context& io_context() noexcept { return state_->reactor.context(); }
 
  private:

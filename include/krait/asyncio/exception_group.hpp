@@ -26,13 +26,15 @@ struct handling;
 /// Several exceptions, of any type. Python: BaseExceptionGroup.
 class exception_group : public std::runtime_error {
  public:
-  /// What both can be null of: nothing is in it. Each holds a group.
+  /// What matches, and the rest: each holds a group; null: nothing is in it.
   using parts = std::pair<std::exception_ptr, std::exception_ptr>;
+  /// Asked of what is no group.
   using predicate = std::function<bool(const std::exception_ptr& leaf)>;
 
-  /// Throws value_error if there are none, or if one of them is null.
+  /// Throws value_error if there are none, or if one of them is null. what() is the message, and how many there are.
   exception_group(const std::string& message, std::vector<std::exception_ptr> exceptions);
 
+  /// Python: `group.message`, `group.exceptions`.
   const std::string& message() const noexcept { return message_; }
   const std::vector<std::exception_ptr>& exceptions() const noexcept { return exceptions_; }
 
@@ -55,7 +57,7 @@ class exception_group : public std::runtime_error {
   /// By what is asked of each leaf.
   parts split(predicate matches) const { return split_by({std::move(matches), nullptr}); }
 
-  /// Only the first of these. Python: `group.subgroup(T)`.
+  /// Only the first of these; null: there is none. Python: `group.subgroup(T)`.
   template <class... T>
     requires(sizeof...(T) > 0)
   std::exception_ptr subgroup() const {
@@ -65,8 +67,10 @@ class exception_group : public std::runtime_error {
 
   /// As clauses `except* T` one after the other: of each handler its T, or of a single one all of them. A handler is
   /// called with each leaf that is a T, as `const T&`; or, if it takes that, once with the group of them, as
-  /// `const exception_group&`. Groups themselves are not handled: no T may be one. What none has handled, or what they raise again by `throw;`, is thrown: a group as this
-  /// one is of it. What they raise besides is thrown, or, if there is more than one, a group of all.
+  /// `const exception_group&`. Groups themselves are not handled: no T may be one.
+  ///
+  /// What none has handled, or what they raise again by `throw;`, is thrown: a group as this one is of it. What they
+  /// raise besides is thrown, or, if there is more than one, a group of all.
   template <class... T, class... Handlers>
     requires(sizeof...(T) > 0 && (!std::is_base_of_v<exception_group, T> && ...))
   void handle(Handlers... handlers) const;

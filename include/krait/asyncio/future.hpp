@@ -114,6 +114,7 @@ inline namespace KRAIT_BACKEND {
 
 class event_loop;
 
+/// Which callback: what add_done_callback() returns.
 using callback_id = std::uint64_t;
 
 /// A future, whatever it is of. A handle: copies are of the same future. Only the loop's thread may use it.
@@ -136,11 +137,14 @@ class any_future {
     }
   }
 
+  /// Is it of a future? One that is of none has nothing else to be asked.
   explicit operator bool() const noexcept { return state_ != nullptr; }
+  /// Are they of the same future?
   friend bool operator==(const any_future& a, const any_future& b) noexcept { return a.state_ == b.state_; }
 
-  /// Has it a value, or an exception, or was it cancelled?
+  /// Has it a value, or an exception, or was it cancelled? Python: `future.done()`.
   bool done() const noexcept { return state_->done(); }
+  /// Was it cancelled? Of a task: has it ended by that? Python: `future.cancelled()`.
   bool cancelled() const noexcept { return state_->status == detail::status::cancelled; }
 
   /// Whose it is. Throws runtime_error if there is no such loop any more. Python: `future.get_loop()`.
@@ -151,11 +155,13 @@ class any_future {
   /// was created. Python: repr(future).
   std::string repr() const;
 
-  /// False if it is done. Else it is cancelled, or a task asked to end: cancelled_error is raised where it waits.
-  /// Python: `future.cancel(msg)`.
+  /// False if it is done. Else it is cancelled, or a task asked to end: cancelled_error, with this message, is raised
+  /// where it waits. That is later: what a task refers to must outlive it. Throws std::bad_alloc. Python:
+  /// `future.cancel(msg)`.
   bool cancel(const std::string& message = {}) const { return state_->does->cancel(*state_, message); }
 
-  /// Null if it has a value. Throws invalid_state_error if it is not done, cancelled_error if it was cancelled.
+  /// Null if it has a value. Throws invalid_state_error if it is not done, cancelled_error if it was cancelled. Python:
+  /// `future.exception()`.
   std::exception_ptr exception() const {
     if (state_->status == detail::status::finished) {
       return nullptr;
@@ -167,11 +173,12 @@ class any_future {
     detail::throw_no_value(*state_);
   }
 
-  /// `function()` is called by the loop once this is done, in the turn after, also if it is already.
+  /// `function()` is called by the loop once this is done, in the turn after, also if it is already; in a copy of the
+  /// present context. Throws std::bad_alloc. Python: `future.add_done_callback(f)`.
   callback_id add_done_callback(std::function<void()> function) const {
     return detail::add_done_callback(*state_, std::move(function));
   }
-  /// Was it there still?
+  /// It will not be called, if this is not done yet. Was it there still? Python: `future.remove_done_callback(f)`.
   bool remove_done_callback(callback_id id) const noexcept {
     return detail::remove_done_callback(*state_, id);
   }
@@ -193,8 +200,8 @@ class [[nodiscard]] future : public any_future {
 
   future() noexcept = default;
 
-  /// The value, any number of times. Throws what the future has failed with; cancelled_error; invalid_state_error if
-  /// it is not done. Python: `future.result()`.
+  /// The value, any number of times: a const reference, which is good as long as the future has a handle. Throws what
+  /// the future has failed with; cancelled_error; invalid_state_error if it is not done. Python: `future.result()`.
   decltype(auto) result() const {
     if (state_->status != detail::status::finished) [[unlikely]] {
       detail::throw_no_value(*state_);
@@ -208,7 +215,9 @@ class [[nodiscard]] future : public any_future {
     }
   }
 
-  /// Throws invalid_state_error if it is done; what making the value throws. Python: `future.set_result(value)`.
+  /// Makes its value of these, and wakes who waits. Throws invalid_state_error if it is done; runtime_error if it is
+  /// not of create_future(), but a task, or gather()'s; what making the value throws. Python:
+  /// `future.set_result(value)`.
   template <class... Value>
   void set_result(Value&&... value) const {
     auto& self = settable();
@@ -216,8 +225,8 @@ class [[nodiscard]] future : public any_future {
     self.complete(detail::status::finished);
   }
 
-  /// Throws invalid_state_error if it is done, type_error if `exception` is null. A stop_iteration becomes a
-  /// runtime_error, of which it is the cause (std::nested_exception).
+  /// The same of an exception. Throws, too, type_error if that is null. A stop_iteration becomes a runtime_error, of
+  /// which it is the cause (std::nested_exception). Python: `future.set_exception(e)`.
   void set_exception(std::exception_ptr exception) const {
     auto& self = settable();
     if (exception == nullptr) {
@@ -226,6 +235,7 @@ class [[nodiscard]] future : public any_future {
     self.fail(detail::without_stop(std::move(exception)));
   }
 
+  /// What co.await(future) does, in a coroutine that a task runs: as asyncio::await().
   template <class Y, class S>
   T await_in(yielder<Y, S>&) const;
 
@@ -287,8 +297,8 @@ future<T> make_future(loop_state& of, const site& created) {
 
 inline namespace KRAIT_BACKEND {
 
-/// A future of the running loop, to be set by whoever has its handle. Throws runtime_error if no loop runs. Python:
-/// `asyncio.get_running_loop().create_future()`.
+/// A future of the running loop, to be set by whoever has its handle. Throws runtime_error if no loop runs;
+/// std::bad_alloc. Python: `asyncio.get_running_loop().create_future()`.
 template <class T>
 future<T> create_future(detail::site created = detail::site::here()) {
   return detail::make_future<T>(detail::running_loop_state(), created);

@@ -27,6 +27,7 @@ namespace krait::asyncio {
 struct return_exceptions_t {};
 inline constexpr return_exceptions_t return_exceptions{};
 
+/// What wait() waits for: that one is done, that one has failed, or all are done.
 enum class return_when { first_completed, first_exception, all_completed };
 
 namespace detail {
@@ -52,7 +53,7 @@ concept ensurable = a_future<X> || awaited<X> || std::invocable<std::decay_t<X>&
 inline namespace KRAIT_BACKEND {
 
 /// A future, or task, as it is; a callable in a task of its own, and so a coroutine, or an operation of an asynchronous
-/// generator. Throws runtime_error if a task is to be made and no loop runs. Python: `asyncio.ensure_future(x)`.
+/// generator. If a task is to be made, throws as create_task(). Python: `asyncio.ensure_future(x)`.
 template <detail::ensurable X>
 [[nodiscard]] auto ensure_future(X&& x) {
   if constexpr (detail::a_future<X>) {
@@ -103,14 +104,15 @@ using element = std::conditional_t<
 
 inline namespace KRAIT_BACKEND {
 
-/// A value or an exception.
+/// A value or an exception: what has come of a future.
 template <class T>
 class outcome {
  public:
+  /// Throws invalid_state_error if it is not done.
   explicit outcome(const future<T>& done) : done_(done), exception_(failure_of(done)) {}
 
   bool has_value() const noexcept { return exception_ == nullptr; }
-  /// Throws the exception, if it is one.
+  /// As future::result(). Throws the exception, if it is one.
   decltype(auto) value() const { return done_.result(); }
   /// Null if it is a value.
   const std::exception_ptr& exception() const noexcept { return exception_; }
@@ -169,8 +171,8 @@ struct gathering : future_state {
   gathering(const operations& ways, loop_state& of, void (*make)(gathering&)) noexcept
       : future_state(ways, of), collect(make) {}
 
-  /// Waits for children[0], ... children[number - 1], of which some may be the same. Throws value_error if one is another
-  /// loop's.
+  /// Waits for children[0], ... children[number - 1], of which some may be the same. Throws value_error if one is
+  /// another loop's.
   void begin(std::size_t number);
 
   static bool cancel_children(future_state& self, const std::string& message);
@@ -332,11 +334,12 @@ struct shielding : done_callback {
 
 inline namespace KRAIT_BACKEND {
 
-/// A future of the values of all, futures and callables (each called in a task of its own), in this order: a std::tuple,
-/// in which void is std::monostate. The first that fails fails it at once, while the others go on; to cancel it cancels
-/// them all. Python: `asyncio.gather(a, b)`.
+/// A future of the values of all, futures and callables (each called in a task of its own), in this order: a
+/// std::tuple, in which void is std::monostate, and a reference a std::reference_wrapper. The first that fails fails it
+/// at once, while the others go on; to cancel it cancels them all. Python: `asyncio.gather(a, b)`.
 ///
-/// Throws runtime_error if a task is to be made and no loop runs, value_error if they are of different loops.
+/// Throws runtime_error if a task is to be made, or there is nothing to wait for, and no loop runs; value_error if they
+/// are of different loops; std::bad_alloc. Tasks that it has made before it throws go on.
 template <class... X>
   requires(detail::ensurable<X> && ...)
 [[nodiscard]] auto gather(X&&... each) {
@@ -353,27 +356,30 @@ template <class... X>
       true, std::tuple<future<detail::awaited_type<X>>...>{detail::future_of(std::forward<X>(each))...});
 }
 
-/// The same of a range of futures, or callables: a std::vector.
+/// The same of a range of futures, or callables: a std::vector. Python: `asyncio.gather(*xs)`.
 template <std::ranges::input_range R>
 [[nodiscard]] auto gather(R&& each) {
   return detail::gather_range<detail::as_element>(false, std::forward<R>(each));
 }
+/// And so with exceptions as results: a std::vector of outcome<T>. Python: `asyncio.gather(*xs,
+/// return_exceptions=True)`.
 template <std::ranges::input_range R>
 [[nodiscard]] auto gather(return_exceptions_t, R&& each) {
   return detail::gather_range<detail::as_outcome>(true, std::forward<R>(each));
 }
 
+/// What wait() returns, in the order of the range.
 template <class Future>
 struct wait_result {
   std::vector<Future> done;
   std::vector<Future> pending;
 };
 
-/// Waits until all, or the first, of a range of futures are done, or one has failed, but for so long: which are, and
-/// which not. Nothing is cancelled.
+/// Waits until all, or the first, of a range of futures are done, or one has failed, but no longer than `delay` (none:
+/// for ever), and at least a turn: which are done, and which not, each once. Nothing is cancelled.
 ///
-/// Throws value_error if there are none, cancelled_error, runtime_error outside of a task. Python: `await
-/// asyncio.wait(futures, timeout=delay, return_when=when)`.
+/// Throws value_error if there are none, cancelled_error, runtime_error outside of a task, std::bad_alloc. Python:
+/// `await asyncio.wait(futures, timeout=delay, return_when=when)`.
 template <std::ranges::input_range R>
 auto wait(R&& futures, std::optional<duration> delay = {}, return_when when = return_when::all_completed) {
   wait_result<std::ranges::range_value_t<R>> result;
@@ -390,8 +396,9 @@ auto wait(R&& futures, std::optional<duration> delay = {}, return_when when = re
   return result;
 }
 
-/// A future that is done as `x` is, a future or a callable in a task; but when it is cancelled, `x` goes on. Hold `x`, to
-/// wait for it after all. If that fails later, the loop's exception handler is told. Python: `asyncio.shield(x)`.
+/// A future that is done as `x` is, a future or a callable in a task; but when it is cancelled, `x` goes on. Hold `x`,
+/// to wait for it after all. If that fails later, the loop's exception handler is told. If a task is to be made, throws
+/// as create_task(). Python: `asyncio.shield(x)`.
 template <detail::ensurable X>
 [[nodiscard]] auto shield(X&& x) {
   auto inner = detail::future_of(std::forward<X>(x));

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// What tasks of one loop wait for each other with. None of these may be used by two threads. A waiter stays in its list
-// until it runs, woken or not, so nobody overtakes it; and if it is cancelled when it has been woken already, it hands on
-// what it was woken for.
+// What tasks of one loop wait for each other with. None of these may be used by two threads, or go while a task waits
+// in it. Who waits for a mutex or semaphore stays in its list until it runs, woken or not, so nobody overtakes it; and
+// if it is cancelled when it has been woken already, it hands on what it was woken for.
 //
 // Each belongs to the loop whose task is the first to wait: where one of another loop would, that is a runtime_error.
 
@@ -37,11 +37,11 @@ class mutex {
   mutex& operator=(const mutex&) = delete;
 
   /// Waits until it is unlocked, and locks it. Throws cancelled_error; runtime_error outside of a task, if it has to
-  /// wait.
+  /// wait. Python: `await lock.acquire()`.
   void acquire();
   /// Without waiting: false if it is locked, or others wait.
   bool try_acquire() noexcept;
-  /// Throws runtime_error if it is not locked.
+  /// Unlocks it, whoever has locked it. Throws runtime_error if it is not locked. Python: `lock.release()`.
   void release();
   bool locked() const noexcept { return locked_; }
 
@@ -71,7 +71,8 @@ class event {
   void set() noexcept;
   void clear() noexcept { set_ = false; }
   bool is_set() const noexcept { return set_; }
-  /// Waits until it is set. Throws cancelled_error.
+  /// Waits until it is set. Throws cancelled_error; runtime_error outside of a task, if it has to wait. Python:
+  /// `await event.wait()`.
   void wait();
 
   /// "<event object at 0x... [unset, waiters:1]>". Python: repr(event).
@@ -90,9 +91,12 @@ class semaphore {
   semaphore(const semaphore&) = delete;
   semaphore& operator=(const semaphore&) = delete;
 
-  /// Waits for a permit. Throws cancelled_error.
+  /// Waits for a permit. Throws cancelled_error; runtime_error outside of a task, if it has to wait. Python:
+  /// `await semaphore.acquire()`.
   void acquire();
+  /// Without waiting: false if there is none, or others wait.
   bool try_acquire() noexcept;
+  /// Gives one back, or one more. Python: `semaphore.release()`.
   void release() noexcept;
   /// Would acquire() wait?
   bool locked() const noexcept { return value_ == 0 || waiters_.any_live(); }
@@ -126,7 +130,8 @@ class bounded_semaphore : public semaphore {
   std::ptrdiff_t bound_;
 };
 
-/// To wait until something that a mutex guards has changed. Python: asyncio.Condition.
+/// To wait until something that a mutex guards has changed. It is locked and unlocked as that. Python:
+/// asyncio.Condition.
 class condition {
  public:
   /// With a mutex of its own, or one that others use, too, and that must outlive it.
@@ -142,9 +147,10 @@ class condition {
   void unlock() { release(); }
 
   /// Unlocks, waits until it is notified, and locks again, whatever happens meanwhile. May wake for nothing. Throws
-  /// cancelled_error; runtime_error if it is not locked.
+  /// cancelled_error; runtime_error if it is not locked, or outside of a task. Python: `await condition.wait()`.
   void wait();
   /// Waits until `predicate()` is true, and returns what that is then; if it is at once, nothing needs to be locked.
+  /// Else throws as wait(). Python: `await condition.wait_for(predicate)`.
   template <class Predicate>
   auto wait_for(Predicate predicate) {
     for (;;) {
@@ -155,7 +161,7 @@ class condition {
     }
   }
 
-  /// Wakes so many, or all. Throws runtime_error if it is not locked.
+  /// Wakes so many, or all. Throws runtime_error if it is not locked. Python: `condition.notify(n)`.
   void notify(std::size_t count = 1);
   void notify_all() { notify(static_cast<std::size_t>(-1)); }
 
@@ -179,11 +185,13 @@ class barrier {
   barrier& operator=(const barrier&) = delete;
 
   /// Waits until all are here, and returns which of them this is, from 0. Throws cancelled_error; broken_barrier_error
-  /// if it is broken, or is reset or aborted meanwhile.
+  /// if it is broken, or is reset or aborted meanwhile; runtime_error outside of a task, if it has to wait. Python:
+  /// `await barrier.wait()`.
   std::size_t wait();
-  /// All who wait are told that it is broken; then it is as new.
+  /// All who wait are told that it is broken; then it is as new. May wait for its lock, and then throw cancelled_error.
+  /// Python: `await barrier.reset()`.
   void reset();
-  /// Breaks it until it is reset.
+  /// Breaks it until it is reset; else as that. Python: `await barrier.abort()`.
   void abort();
 
   /// For krait::with: each party's index. Python: `async with barrier as index`.
@@ -194,6 +202,7 @@ class barrier {
   /// repr(barrier).
   std::string repr() const;
 
+  /// How many wait for each other; how many wait now; must it be reset?
   std::size_t parties() const noexcept { return parties_; }
   std::size_t n_waiting() const noexcept { return stage_ == stage::filling ? count_ : 0; }
   bool broken() const noexcept { return stage_ == stage::broken; }

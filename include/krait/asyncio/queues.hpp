@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Queues between tasks of one loop.
+// Queues between tasks of one loop, for one thread. A queue must outlive the tasks that wait in it. What throws
+// std::bad_alloc has put nothing.
 
 #include <algorithm>
 #include <cstddef>
@@ -47,12 +48,13 @@ class queue_base {
   queue_base(const queue_base&) = delete;
   queue_base& operator=(const queue_base&) = delete;
 
-  /// How many may be in it; 0: as many as there is memory for.
+  /// How many may be in it; 0: as many as there is memory for. Python: `q.maxsize`.
   std::size_t maxsize() const noexcept { return maxsize_; }
 
   /// One that was taken has been dealt with. Throws value_error if more are than were put. Python: `q.task_done()`.
   void task_done();
-  /// Waits until all that was put has been dealt with. Throws cancelled_error.
+  /// Waits until all that was put has been dealt with. Throws cancelled_error; runtime_error outside of a task, if it
+  /// has to wait. Python: `await q.join()`.
   void join() { finished_.wait(); }
 
  protected:
@@ -198,13 +200,16 @@ struct least_first {
 template <class T, class Order>
 class basic_queue : public queue_base {
  public:
+  /// See maxsize().
   explicit basic_queue(std::size_t maxsize = 0) : queue_base(maxsize) {}
 
+  /// How many are in it; are there none; is there no room?
   std::size_t qsize() const noexcept { return order_.items.size(); }
   bool empty() const noexcept { return order_.items.empty(); }
   bool full() const noexcept { return maxsize_ != 0 && qsize() >= maxsize_; }
 
-  /// Waits until there is room. Throws cancelled_error, and then nothing was put; queue_shut_down.
+  /// Waits until there is room. Throws cancelled_error, and then nothing was put; queue_shut_down; std::bad_alloc;
+  /// runtime_error outside of a task, if it has to wait. Python: `await q.put(item)`.
   void put(T item) {
     while (full()) {
       if (shut_down_) {
@@ -214,7 +219,7 @@ class basic_queue : public queue_base {
     }
     put_nowait(std::move(item));
   }
-  /// Throws queue_full, queue_shut_down.
+  /// Without waiting. Throws queue_full; queue_shut_down; std::bad_alloc. Python: `q.put_nowait(item)`.
   void put_nowait(T item) {
     if (shut_down_) {
       throw queue_shut_down();
@@ -227,7 +232,7 @@ class basic_queue : public queue_base {
   }
 
   /// Waits until there is something, and takes it. Throws cancelled_error, and then nothing was taken; queue_shut_down
-  /// if it is shut down, and empty.
+  /// if it is shut down, and empty; runtime_error outside of a task, if it has to wait. Python: `await q.get()`.
   T get() {
     while (empty()) {
       if (shut_down_) {
@@ -237,7 +242,7 @@ class basic_queue : public queue_base {
     }
     return get_nowait();
   }
-  /// Throws queue_empty, queue_shut_down.
+  /// Without waiting. Throws queue_empty; queue_shut_down if it is shut down, and empty. Python: `q.get_nowait()`.
   T get_nowait() {
     if (empty()) {
       if (shut_down_) {
@@ -253,11 +258,11 @@ class basic_queue : public queue_base {
   /// Python: repr(q).
   std::string repr() const { return repr_of(Order::kind, qsize()); }
 
-  /// None if there is nothing.
+  /// As get_nowait(), but none if there is nothing.
   std::optional<T> try_get() { return empty() ? std::nullopt : std::optional<T>(get_nowait()); }
 
-  /// Nothing can be put any more, and when it is empty, nothing be taken; at once, if `immediate`: then what is in it is
-  /// dropped, and counts as dealt with. Those who wait are told. Python: `q.shutdown(immediate)`.
+  /// Nothing can be put any more, and when it is empty, nothing be taken; at once, if `immediate`: then what is in it
+  /// is dropped, and counts as dealt with. Those who wait are told. Python: `q.shutdown(immediate)`.
   void shutdown(bool immediate = false) {
     shut_down_ = true;
     if (immediate) {
@@ -269,7 +274,7 @@ class basic_queue : public queue_base {
     wake_all(putters_);
   }
 
-  /// What is taken from it, until it is shut down and empty.
+  /// What is taken from it, until it is shut down and empty. It must outlive the generator, which waits as get() does.
   generator<T> items() {
     return [this](auto& yield) {
       for (;;) {

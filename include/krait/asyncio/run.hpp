@@ -41,19 +41,20 @@ inline namespace KRAIT_BACKEND {
 /// Makes a loop: one that is prepared, or whose lifetime is somebody else's concern.
 using loop_factory = std::function<std::unique_ptr<event_loop>(const run_options&)>;
 
-/// A loop, and a context, that run several functions, one after the other. Python: asyncio.Runner.
+/// A loop, and a context, that run several functions, one after the other. For one thread. Python: asyncio.Runner.
 class runner {
  public:
-  /// `make`: who makes the loop; empty: it is one with these options.
+  /// `make`: who makes the loop, of these options; empty: it is one with these.
   explicit runner(run_options options = {}, loop_factory make = {})
       : options_(options), make_(std::move(make)) {}
   runner(const runner&) = delete;
   runner& operator=(const runner&) = delete;
-  /// As close(); but what leaves a task then is reported.
+  /// As close(), but what that throws is reported.
   ~runner();
 
-  /// As event_loop::run_until_complete(), in a task of this name. Throws runtime_error, too, if it is closed, or a loop
-  /// runs on this thread; keyboard_interrupt if Ctrl-C has ended it: see docs/asyncio.md.
+  /// As event_loop::run_until_complete(), of a task in this context; none: in the runner's, which its functions share.
+  /// Throws, too, runtime_error if this is closed; keyboard_interrupt if Ctrl-C has ended the task: see
+  /// docs/asyncio.md. Python: `runner.run(main(), context=variables)`.
   template <class F>
     requires std::invocable<std::decay_t<F>&>
   auto run(F&& main, std::optional<context> variables = {}) {
@@ -81,11 +82,13 @@ class runner {
     return run(detail::waiting_for(std::forward<T>(of)), std::move(variables));
   }
 
-  /// Made when it is first asked for. Throws runtime_error if this is closed.
+  /// Made when it is first asked for. Throws runtime_error if this is closed, and what making it throws. Python:
+  /// `runner.get_loop()`.
   event_loop& get_loop();
 
   /// Cancels all tasks and waits for them, closes asynchronous generators, waits for the threads of run_in_executor(),
-  /// and closes the loop. Does nothing the second time.
+  /// for five minutes at most, and closes the loop. Does nothing if that is closed. Throws as event_loop::close().
+  /// Python: `runner.close()`.
   void close();
 
  private:
@@ -96,9 +99,11 @@ class runner {
   bool closed_ = false;
 };
 
-/// Runs `main()`, or what can be awaited, in a task of a new loop and returns what comes of it. In the end, all other tasks are cancelled and
-/// waited for. Throws what leaves main; keyboard_interrupt; runtime_error if a loop runs on this thread. Python:
-/// `asyncio.run(main())`.
+/// Runs `main()`, or what can be awaited, in a task of a new loop and returns what comes of it. In the end, all other
+/// tasks are cancelled and waited for: they must not refer to variables of main. `make`: who makes the loop.
+///
+/// Throws what leaves main; keyboard_interrupt; runtime_error if a loop runs on this thread, or, in debug mode, if no
+/// task can go on; std::bad_alloc. Python: `asyncio.run(main(), loop_factory=make)`.
 template <class F>
   requires(std::invocable<std::decay_t<F>&> || detail::awaited<F>)
 auto run(F&& main, run_options options = {}, loop_factory make = {}) {

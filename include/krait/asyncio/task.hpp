@@ -31,7 +31,8 @@ struct task_options {
 namespace detail {
 inline namespace KRAIT_BACKEND {
 
-/// What a stop_iteration becomes that leaves a task's function, in its handler: a runtime_error, of which it is the cause.
+/// What a stop_iteration becomes that leaves a task's function, in its handler: a runtime_error, of which it is the
+/// cause.
 std::exception_ptr stop_raised_by_task() noexcept;
 
 /// What a task has of itself: the callable, and its result.
@@ -101,7 +102,7 @@ void launch(task_state& made, task_options&& options, const site& created);
 
 inline namespace KRAIT_BACKEND {
 
-/// What can be asked of any task.
+/// What can be asked of any task. Only the loop's thread may use it.
 template <class Future>
 class task_handle : public Future {
  public:
@@ -113,6 +114,7 @@ class task_handle : public Future {
   /// `task.uncancel()`.
   int uncancel() const noexcept { return state().uncancel(); }
 
+  /// Python: `task.get_name()`, `task.set_name(name)`.
   const std::string& name() const noexcept { return state().name; }
   void set_name(std::string name) const { state().name = std::move(name); }
 
@@ -127,6 +129,7 @@ class task_handle : public Future {
   detail::task_state& state() const noexcept { return static_cast<detail::task_state&>(*this->state_); }
 };
 
+/// A task, whatever it returns.
 using any_task = task_handle<any_future>;
 
 /// A function that runs by turns with others. A handle: dropped, the task goes on, as the loop owns it until it ends.

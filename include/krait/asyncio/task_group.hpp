@@ -16,14 +16,15 @@
 namespace krait::asyncio {
 inline namespace KRAIT_BACKEND {
 
-/// What the body of a task_group() is given. Python: asyncio.TaskGroup.
+/// What the body of a task_group() is given. Only the loop's thread may use it. Python: asyncio.TaskGroup.
 class task_group_scope {
  public:
   task_group_scope(const task_group_scope&) = delete;
   task_group_scope& operator=(const task_group_scope&) = delete;
 
   /// Makes a task of the group. Any of its tasks may, while one of them has not ended. Throws as
-  /// asyncio::create_task(); runtime_error if the group is shutting down. Python: `group.create_task(f())`.
+  /// asyncio::create_task(); runtime_error if the group is shutting down, or has ended. Python:
+  /// `group.create_task(f())`.
   template <class F>
   auto create_task(F&& function, task_options options = {}, detail::site created = detail::site::here()) {
     check_open();
@@ -34,8 +35,8 @@ class task_group_scope {
   }
 
   /// The same of `function(started)`, and waits until that calls `started()`: returns the task then. Cancelled
-  /// meanwhile, so is the task. Throws, too, cancelled_error; runtime_error if it ends without having called it. Python:
-  /// trio's `await nursery.start(f)`.
+  /// meanwhile, so is the task. Throws, too, cancelled_error; runtime_error if it ends without having called it.
+  /// Python: trio's `await nursery.start(f)`.
   template <class F>
   auto start(F&& function, task_options options = {}) {
     const auto ready = create_future<void>();
@@ -63,8 +64,8 @@ class task_group_scope {
   }
 
   /// Cancels all tasks of the group, and the body, if that has not ended: then the group ends without an exception,
-  /// unless something fails meanwhile; a body that was to return something, by cancelled_error. Whoever else cancels the
-  /// task is heard. Does nothing the second time. Python: `group.cancel()`, of 3.15.
+  /// unless something fails meanwhile; a body that was to return something, by cancelled_error. Whoever else cancels
+  /// the task is heard. Does nothing the second time. Python: `group.cancel()`, of 3.15.
   void cancel();
 
   /// Calls the body, then waits for all.
@@ -127,9 +128,9 @@ class task_group_scope {
   detail::waiter* waiting_ = nullptr;
 };
 
-/// Calls `body(task_group_scope&)`, then waits for all tasks that were made in the group, and returns what the body
-/// returned. If one of them fails, or the body, all others are cancelled, and so is the body; when all have ended, an
-/// exception_group says what has failed.
+/// Calls `body(task_group_scope&)`, then waits for all tasks that were made in the group, however it ends: so they may
+/// refer to variables of whoever calls this. Returns what the body returned. If one of them fails, or the body, all
+/// others are cancelled, and so is the body; when all have ended, an exception_group says what has failed.
 ///
 /// Throws exception_group; cancelled_error if the task was cancelled and nothing failed; runtime_error outside of a
 /// task; keyboard_interrupt and system_exit as they are. Python: `async with asyncio.TaskGroup() as group`.

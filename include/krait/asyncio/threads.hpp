@@ -118,7 +118,7 @@ inline namespace KRAIT_BACKEND {
 /// Has a thread of `pool` call `function()`, in a copy of the present context; a future of what comes of it. To cancel
 /// that does not stop the thread: what comes of it is dropped. Anything may be the pool that has `post(function)`.
 ///
-/// Throws what post() throws; runtime_error if no loop runs. Python: `loop.run_in_executor(pool, f)`.
+/// Throws what post() throws; runtime_error if no loop runs; std::bad_alloc. Python: `loop.run_in_executor(pool, f)`.
 template <class Pool, class F>
 [[nodiscard]] auto run_in_executor(Pool& pool, F&& function) {
   using result = std::invoke_result_t<std::decay_t<F>&>;
@@ -139,14 +139,16 @@ template <class Pool, class F>
   waiting.release();  // is the loop's
   return shown;
 }
-/// The same in the loop's own pool.
+/// The same in the loop's own pool, which is made when it is first needed. Throws, too, runtime_error if that was shut
+/// down. Python: `loop.run_in_executor(None, f)`.
 template <class F>
 [[nodiscard]] auto run_in_executor(F&& function) {
   return run_in_executor(detail::default_executor(detail::running_loop_state()), std::forward<F>(function));
 }
 
-/// Calls `function(arguments...)` in another thread, and waits for what comes of it. Throws what that throws;
-/// cancelled_error, and then the thread goes on; runtime_error outside of a task. Python: `await asyncio.to_thread(f)`.
+/// Calls `function(arguments...)` in a thread of the loop's own pool, and waits for what comes of it. Throws what that
+/// throws, and as run_in_executor(); cancelled_error, and then the thread goes on; runtime_error outside of a task.
+/// Python: `await asyncio.to_thread(f)`.
 template <class F, class... Args>
 decltype(auto) to_thread(F&& function, Args&&... arguments) {
   return await(
@@ -156,8 +158,9 @@ decltype(auto) to_thread(F&& function, Args&&... arguments) {
       }));
 }
 
-/// What was begun in the loop's own pool is waited for, but no longer than so; nothing can be begun any more. Throws
-/// cancelled_error; runtime_error outside of a task. Python: `await loop.shutdown_default_executor(timeout)`.
+/// What was begun in the loop's own pool is waited for, but no longer than `most` (none: for ever): then, that is
+/// reported. Nothing can be begun any more. Throws cancelled_error; runtime_error outside of a task; std::bad_alloc;
+/// std::system_error if there is no thread to wait in. Python: `await loop.shutdown_default_executor(timeout)`.
 void shutdown_default_executor(std::optional<duration> most = {});
 
 /// What comes of a function that a loop runs for another thread. A handle: copies share it; any thread may use it.
@@ -165,19 +168,21 @@ void shutdown_default_executor(std::optional<duration> most = {});
 template <class T>
 class thread_future {
  public:
+  /// Python: `future.done()`.
   bool done() const {
     const std::lock_guard guard(shared_->lock);
     return shared_->came.there();
   }
 
-  /// Waits, blocking this thread. Throws what the function has thrown; cancelled_error if it was cancelled. It must not
-  /// be called by the loop's thread.
+  /// Waits, blocking this thread, and returns what lives as long as a handle. Throws what the function has thrown;
+  /// cancelled_error if it was cancelled; runtime_error if the loop was closed before it was called. It must not be
+  /// called by the loop's thread while this is not done. Python: `future.result()`.
   std::add_lvalue_reference_t<T> get() const {
     std::unique_lock guard(shared_->lock);
     shared_->changed.wait(guard, [&] { return shared_->came.there(); });
     return shared_->came.get();
   }
-  /// The same, but for so long: then, timeout_error, and nothing is cancelled.
+  /// The same, but for so long: then, timeout_error, and nothing is cancelled. Python: `future.result(timeout)`.
   std::add_lvalue_reference_t<T> get(duration most) const {
     std::unique_lock guard(shared_->lock);
     if (!shared_->changed.wait_for(guard, most, [&] { return shared_->came.there(); })) {
@@ -186,7 +191,8 @@ class thread_future {
     return shared_->came.get();
   }
 
-  /// Asks the task to end, as task.cancel() does. False if it is done.
+  /// Asks the task to end, as task.cancel() does. False if it is done, or the loop closed. Throws std::bad_alloc.
+  /// Python: `future.cancel()`.
   bool cancel(std::string message = {}) const {
     if (done()) {
       return false;
@@ -200,6 +206,7 @@ class thread_future {
   }
 
   /// `function()` is called once this is done, by the loop's thread, or at once if it is already. It must not throw.
+  /// Throws std::bad_alloc. Python: `future.add_done_callback(f)`.
   void add_done_callback(std::function<void()> function) const {
     {
       const std::lock_guard guard(shared_->lock);
@@ -262,8 +269,8 @@ class thread_future {
   std::shared_ptr<state> shared_;
 };
 
-/// Has `loop` call `function()` in a task. Any other thread may call it. Throws runtime_error if the loop is closed.
-/// Python: `asyncio.run_coroutine_threadsafe(f(), loop)`.
+/// Has `loop` call `function()` in a task. Any thread may call it. Throws runtime_error if the loop is closed;
+/// std::bad_alloc. Python: `asyncio.run_coroutine_threadsafe(f(), loop)`.
 template <class F>
 auto run_threadsafe(event_loop& loop, F&& function) {
   using result = std::invoke_result_t<std::decay_t<F>&>;
@@ -296,8 +303,8 @@ auto run_threadsafe(event_loop& loop, F&& function) {
   return thread_future<result>(std::move(shared));
 }
 
-/// A future of the running loop that is done as `of` is; to cancel it cancels that. Throws runtime_error if no loop runs.
-/// Python: `asyncio.wrap_future(of)`.
+/// A future of the running loop that is done as `of` is; to cancel it cancels that. Throws runtime_error if no loop
+/// runs; std::bad_alloc. Python: `asyncio.wrap_future(of)`.
 template <class T>
 [[nodiscard]] future<T> wrap_future(const thread_future<T>& of) {
   detail::loop_state& loop = detail::running_loop_state();
@@ -318,14 +325,15 @@ template <class T>
   return shown;
 }
 
-/// Of a future it is that.
+/// Of a future of a loop it is that.
 template <class T>
 [[nodiscard]] future<T> wrap_future(future<T> of) {
   return of;
 }
 
 #if defined(__cpp_lib_jthread)
-/// Cancels the task when a stop is requested, by whatever thread. Throws std::bad_alloc.
+/// Cancels the task when a stop is requested, by whatever thread. Only the loop's thread may call it; the standard
+/// library must have std::stop_token. Throws std::bad_alloc.
 void cancel_on_stop(const any_task& task, std::stop_token token);
 template <class T>
 void cancel_on_stop(const task<T>& of, std::stop_token token) {

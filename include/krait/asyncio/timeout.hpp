@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Deadlines for whatever a function does. They are calls, not guards, as their end converts an exception and throws.
+// Deadlines for whatever a function does. They are calls, not guards, as their end converts an exception and throws. A
+// delay may be of any length: duration::max() never ends.
 //
-// A deadline cancels the task, and takes that back in the end. If the count of cancellations is then what it was, nobody
-// else has cancelled the task meanwhile, and the cancelled_error is this deadline's.
+// A deadline cancels the task, and takes that back in the end. If the count of cancellations is then what it was,
+// nobody else has cancelled the task meanwhile, and the cancelled_error is this deadline's.
 
 #include <concepts>
 #include <exception>
@@ -27,25 +28,27 @@ void cancel_and_wait(const any_future& of);
 
 inline namespace KRAIT_BACKEND {
 
-/// What the body of a timeout() is given. Python: asyncio.Timeout.
+/// What the body of a timeout() is given. Only the loop's thread may use it. Python: asyncio.Timeout.
 class timeout_scope {
  public:
   timeout_scope(const timeout_scope&) = delete;
   timeout_scope& operator=(const timeout_scope&) = delete;
 
-  /// The deadline; none: there is none.
+  /// The deadline, by the loop's time(); none: there is none. Python: `timeout.when()`.
   std::optional<time_point> when() const noexcept { return when_; }
 
-  /// Sets another deadline. Throws runtime_error if this has expired.
+  /// Sets another deadline, or none. Throws runtime_error if this has expired; std::bad_alloc. Python:
+  /// `timeout.reschedule(when)`.
   void reschedule(std::optional<time_point> when);
 
   /// "<timeout [active] when=12.345>", or [expiring]. Python: repr(timeout).
   std::string repr() const;
 
-  /// Has the deadline passed, and so cancelled the task?
+  /// Has the deadline passed, and so cancelled the task? Python: `timeout.expired()`.
   bool expired() const noexcept { return expiring_; }
 
-  /// `due`: that time has come. `ended`: where it is told that the deadline has ended the body; null: timeout_error is thrown.
+  /// `due`: that time has come. `ended`: where it is told that the deadline has ended the body; null: timeout_error is
+  /// thrown.
   template <class Body>
   static auto run(std::optional<time_point> when, bool due, Body& body, bool* ended = nullptr) {
     timeout_scope self(when, due);
@@ -119,7 +122,8 @@ class timeout_scope {
 /// cancelled; if the body ends by that, however long it takes to clean up, timeout_error is thrown, of which the
 /// cancelled_error is the cause (std::nested_exception). None: no deadline.
 ///
-/// Throws what leaves the body; runtime_error outside of a task. Python: `async with asyncio.timeout_at(when)`.
+/// Throws what leaves the body; runtime_error outside of a task; std::bad_alloc. Python:
+/// `async with asyncio.timeout_at(when)`.
 template <class Body>
 auto timeout_at(std::optional<time_point> when, Body&& body) {
   return timeout_scope::run(when, when && *when <= detail::this_task().loop->time(), body);
@@ -133,8 +137,8 @@ auto timeout(std::optional<duration> delay, Body&& body) {
       delay && *delay <= duration::zero(), body);
 }
 
-/// The same of a body that returns nothing; and nothing is thrown: false if the deadline has ended the body. Python:
-/// `with trio.move_on_after(delay)`.
+/// The same of a body that returns nothing; but no timeout_error is thrown: false if the deadline has ended the body.
+/// Python: `with trio.move_on_after(delay)`.
 template <class Body>
 bool move_on_after(duration delay, Body&& body) {
   bool ended = false;
@@ -142,8 +146,8 @@ bool move_on_after(duration delay, Body&& body) {
   return !ended;
 }
 
-/// Waits for a future as await() does, but for so long: then it is cancelled and waited for, however long that takes; and
-/// what it returned after all is returned. None: for ever.
+/// Waits for a future as await() does, but for so long: then it is cancelled and waited for, however long that takes;
+/// and what it returned after all is returned. None: for ever.
 ///
 /// Throws timeout_error, and as await(). Python: `await asyncio.wait_for(future, delay)`.
 template <class T>

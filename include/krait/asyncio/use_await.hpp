@@ -10,7 +10,9 @@
 //
 // A cancellation is passed on to the operation, and the task waits until that has ended, as it may use the task's
 // variables. If it was aborted, cancelled_error is raised. If it has succeeded after all, or failed by itself, that is
-// what the task is told, so no byte is lost; the cancellation stays pending, for the next wait.
+// what the task is told, so no byte is lost; the cancellation stays pending, for the next wait. (Of an operation that
+// is made of several, as async_read() is, the first of them may have succeeded when it is aborted; nobody is told of
+// that.)
 
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -176,10 +178,11 @@ inline namespace KRAIT_BACKEND {
 /// What the operation's handler is given comes back: nothing, a value, or a std::tuple; an error_code that is set is
 /// thrown as boost::system::system_error, an exception_ptr as what it is.
 ///
-/// Throws, too, cancelled_error, if the task was cancelled and the operation did not happen; runtime_error outside of a
-/// task. Of an operation that knows no cancellation, such as resolving a name, the end is waited for.
+/// Throws, too, cancelled_error, if the task was cancelled and the operation did not happen, or not to its end;
+/// runtime_error outside of a task. Of an operation that knows no cancellation, such as resolving a name, the end is
+/// waited for.
 struct use_await_t {
-  boost::system::error_code* where = nullptr;
+  boost::system::error_code* where = nullptr;  ///< for the error; null: it is thrown
 
   /// Has an error_code stored, instead of thrown, so what comes beside it is known: how many bytes were written
   /// before it failed.

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Memory for futures and tasks. A program makes and drops a few kinds of them all the time, on one thread: what one gives
-// back, the next of that size takes. Of each size so many are kept, until the loop goes. Where a tool watches memory,
-// none is.
+// Memory for futures and tasks. A program makes and drops a few kinds of them all the time, on one thread: what one
+// gives back, the next of that size takes. Of each size so many are kept, until the loop goes. Where a tool watches
+// memory, none is.
 
 #include <array>
 #include <cstddef>

@@ -519,8 +519,8 @@ KRAIT_ALWAYS_INLINE inline task_state& this_task() {
   return *loop->current;
 }
 
-/// Can a wait here be cancelled? Not where an exception is in flight, as another must not be thrown, nor in no_cancel():
-/// there a cancellation stays for the next wait.
+/// Can a wait here be cancelled? Not where an exception is in flight, as another must not be thrown, nor in
+/// no_cancel(): there a cancellation stays for the next wait.
 KRAIT_ALWAYS_INLINE inline bool interruptible(const task_state& self) noexcept {
   return self.held_back == 0 && (!krait::detail::exceptions_active() || std::uncaught_exceptions() == 0);
 }

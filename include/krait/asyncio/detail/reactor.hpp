@@ -39,8 +39,9 @@ class reactor {
   void run_while_there_is_work();
   void stop() noexcept;
 
-  /// Has `function` called, on the thread that runs the io_context, whenever the signal comes; instead of what was there
-  /// before. Throws boost::system::system_error where that cannot be. `expected`: it counts as work that is pending.
+  /// Has `function` called, on the thread that runs the io_context, whenever the signal comes; instead of what was
+  /// there before. Throws boost::system::system_error where that cannot be. `expected`: it counts as work that is
+  /// pending.
   void watch_signal(int signal, std::function<void()> function, bool expected = true);
   /// Was it watched?
   bool unwatch_signal(int signal);

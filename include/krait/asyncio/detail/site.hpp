@@ -5,7 +5,8 @@
 
 namespace krait::asyncio::detail {
 
-/// Where something was called: for a default argument. (std::source_location is not in all compilers that krait is for.)
+/// Where something was called: for a default argument. (std::source_location is not in all compilers that krait is
+/// for.)
 struct site {
   const char* file;
   int line;
