@@ -175,7 +175,7 @@ struct handle::scheduled : detail::timer {
       if (!self.cancelled) {
         self.loop.callback_context = std::move(self.context);
         if (self.loop.debug) [[unlikely]] {
-          self.loop.callback_name = self.repr();
+          self.loop.name_callback(&described, &self);
         }
         const std::function<void()> called = std::move(self.function);
         try {
@@ -256,7 +256,7 @@ struct threadsafe_handle::scheduled {
     if (!cancelled) {
       loop.callback_context = std::move(context);
       if (loop.debug) [[unlikely]] {
-        loop.callback_name = repr();
+        loop.name_callback(&described, this);
       }
       const std::function<void()> called = std::move(function);
       try {

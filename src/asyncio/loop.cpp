@@ -597,6 +597,14 @@ void loop_state::run_callback(callback& what) {
   }
 }
 
+void loop_state::name_callback(std::string (*describe)(const void*), const void* of) noexcept {
+  try {
+    callback_name = describe(of);
+  } catch (...) {  // there is no memory: then it has none
+    callback_name.clear();
+  }
+}
+
 void loop_state::callback_failed(std::string (*describe)(const void*), const void* of) {
   const std::exception_ptr raised = std::current_exception();
   if (leaves_loop(raised)) {
@@ -638,7 +646,7 @@ void loop_state::watch_signal(int signal, std::function<void()> function, bool e
 }
 
 void loop_state::collect_timers() noexcept {
-  if (timers.earliest() == timers::never) {
+  if (timers.earliest() >= timers::forever) {
     return;
   }
   if (virtual_time && ready.empty()) {
@@ -706,7 +714,7 @@ void loop_state::take_turns() {
   }
   if (!ready.empty()) {
     reactor.schedule();
-  } else if (timers.earliest() != timers::never) {
+  } else if (timers.earliest() < timers::forever) {
     wake_at(timers.earliest());
   }
 }

@@ -20,12 +20,38 @@ namespace krait::asyncio::detail {
 
 namespace asio = boost::asio;
 
+namespace {
+
+constexpr auto never = std::numeric_limits<std::int64_t>::max();
+
+/// A handler for which there is memory, as there is one at a time.
+template <class Function>
+struct handler_in_place {
+  using allocator_type = handler_allocator<void>;
+  handler_memory* memory;
+  Function function;
+
+  allocator_type get_allocator() const noexcept { return allocator_type(*memory); }
+  template <class... Args>
+  void operator()(Args... arguments) {
+    function(arguments...);
+  }
+};
+template <class Function>
+handler_in_place<Function> in_place(handler_memory& memory, Function function) {
+  return {&memory, std::move(function)};
+}
+
+}  // namespace
+
 // Handlers may be called after the loop has gone, where the io_context is the application's: they share this.
 struct reactor::shared {
   std::unique_ptr<asio::io_context> own;
   asio::io_context& context;
   std::optional<asio::steady_timer> alarm;
-  std::int64_t alarm_at = std::numeric_limits<std::int64_t>::max();
+  std::int64_t alarm_at = never;
+  bool alarm_waits = false;
+  handler_memory alarm_memory;
   struct signal {
     asio::signal_set set;
     std::function<void()> function;
@@ -49,6 +75,29 @@ struct reactor::shared {
         alarm(std::in_place, context),
         turns(run),
         loop(of) {}
+
+  /// One wait at a time, for which there is memory: where the alarm is set anew, the wait that there is ends, and another
+  /// begins then.
+  void wait_for_alarm(const std::shared_ptr<shared>& self) {
+    if (std::exchange(alarm_waits, true)) {
+      return;
+    }
+    try {
+      alarm->async_wait(in_place(alarm_memory, [self](boost::system::error_code error) {
+        self->alarm_waits = false;
+        if (self->loop != nullptr && error) {
+          self->wait_for_alarm(self);
+        } else {
+          self->alarm_at = never;
+          self->take_turns();
+        }
+      }));
+    } catch (...) {
+      alarm_waits = false;
+      alarm_at = never;
+      throw;
+    }
+  }
 
   void take_turns() {
     if (loop != nullptr) {
@@ -99,58 +148,31 @@ void reactor::shut() noexcept {
   shared_->own.reset();  // destroys what is still posted, which shares this
 }
 
-namespace {
-
-/// What is posted at most once at a time, and so needs no memory but what there is for it.
-template <class Function>
-struct posted {
-  using allocator_type = handler_allocator<void>;
-  handler_memory* memory;
-  Function function;
-
-  allocator_type get_allocator() const noexcept { return allocator_type(*memory); }
-  void operator()() { function(); }
-};
-template <class Function>
-void post_once(asio::io_context& to, handler_memory& memory, Function function) noexcept {
-  asio::post(to, posted<Function>{&memory, std::move(function)});
-}
-
-}  // namespace
-
 void reactor::schedule() noexcept {
   if (!shared_->scheduled && shared_->loop != nullptr) {
     shared_->scheduled = true;
-    post_once(shared_->context, shared_->scheduled_memory, [self = shared_] {
-      self->scheduled = false;
-      self->take_turns();
-    });
+    asio::post(shared_->context, in_place(shared_->scheduled_memory, [self = shared_] {
+                 self->scheduled = false;
+                 self->take_turns();
+               }));
   }
 }
 
 void reactor::schedule_threadsafe() noexcept {
   if (!shared_->told.exchange(true, std::memory_order_acq_rel)) {
-    post_once(shared_->context, shared_->told_memory, [self = shared_] {
-      self->told.store(false, std::memory_order_release);
-      self->take_turns();
-    });
+    asio::post(shared_->context, in_place(shared_->told_memory, [self = shared_] {
+                 self->told.store(false, std::memory_order_release);
+                 self->take_turns();
+               }));
   }
 }
 
 void reactor::wake_at(std::int64_t when) {
-  using clock = std::chrono::steady_clock;
-  if (when >= shared_->alarm_at || shared_->loop == nullptr) {
-    return;  // the alarm is set anew when it rings
+  if (when < shared_->alarm_at && shared_->loop != nullptr) {  // else it is set anew when it rings
+    shared_->alarm_at = when;
+    shared_->alarm->expires_at(std::chrono::steady_clock::time_point(std::chrono::nanoseconds(when)));
+    shared_->wait_for_alarm(shared_);
   }
-  shared_->alarm_at = std::numeric_limits<std::int64_t>::max();  // until there is one that rings
-  shared_->alarm->expires_at(clock::time_point(std::chrono::nanoseconds(when)));
-  shared_->alarm->async_wait([self = shared_](boost::system::error_code error) {
-    if (!error) {
-      self->alarm_at = std::numeric_limits<std::int64_t>::max();
-      self->take_turns();
-    }
-  });
-  shared_->alarm_at = when;
 }
 
 void reactor::run() {

@@ -7,8 +7,14 @@
 namespace krait::asyncio::detail {
 inline namespace KRAIT_BACKEND {
 
+timers::timers() {
+  heap_.reserve(initial);
+  slots_.reserve(initial);
+  free_.reserve(initial);
+}
+
 void timers::lane::grow() {
-  std::vector<entry> larger(ring_.empty() ? 64 : ring_.size() * 2);
+  std::vector<entry> larger(ring_.size() * 2);
   const std::size_t count = size();
   for (std::size_t i = 0; i < count; ++i) {
     larger[i] = at(i);
@@ -22,11 +28,9 @@ std::uint32_t timers::add(std::int64_t when, callback& what) {
   // All that takes memory comes first.
   if (free_.empty()) {
     if (slots_.size() == slots_.capacity()) {
-      const std::size_t capacity = std::max<std::size_t>(64, slots_.size() * 2);
-      free_.reserve(capacity);
-      slots_.reserve(capacity);
+      free_.reserve(slots_.size() * 2);
+      slots_.reserve(slots_.size() * 2);
     }
-    free_.reserve(slots_.capacity());
     slots_.push_back(nullptr);
     free_.push_back(static_cast<std::uint32_t>(slots_.size() - 1));
   }

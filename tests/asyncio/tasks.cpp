@@ -137,6 +137,14 @@ TEST_CASE("F5: to await a future holds it, whatever becomes of the handle meanwh
     const std::string text(100, 'x');
     std::exchange(f, {}).set_result(text);
     CHECK(asyncio::await(t) == text);
+
+    f = asyncio::create_future<std::string>();
+    const asyncio::future<std::string> same = f;
+    const auto moved = asyncio::create_task([&] { return asyncio::await(std::move(f)); });
+    asyncio::sleep(0s);
+    f = {};
+    same.set_result(text);
+    CHECK(asyncio::await(moved) == text);
   });
 }
 

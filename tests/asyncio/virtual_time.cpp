@@ -29,3 +29,19 @@ TEST_CASE("deadlines go by the loop's time, also where that is virtual") {
     CHECK(loop.time() - start == 3h);
   });
 }
+
+TEST_CASE("what sleeps for ever does so, however time passes: in debug mode that is a deadlock") {
+  for (const bool is_virtual : {false, true}) {
+    asyncio::run_options options;
+    options.virtual_time = is_virtual;
+    options.debug = true;
+    asyncio::event_loop loop(options);
+    const asyncio_tests::reports told(loop);
+    const auto forever =
+        loop.create_task([] { asyncio::sleep(asyncio::duration::max()); }, {.name = "forever"});
+    CHECK(asyncio_tests::thrown_by([&] { loop.run_until_complete(forever); }) ==
+          "deadlock: no task can go on, and nothing that could wake one is pending");
+    CHECK(told.log.text().starts_with("task forever waits for what nobody can do"));
+    CHECK_FALSE(forever.done());
+  }
+}

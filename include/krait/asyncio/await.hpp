@@ -89,15 +89,15 @@ T take(future<T>&& of) {
 
 inline namespace KRAIT_BACKEND {
 
-/// The same of a handle that is not needed any more, and that is left alone meanwhile: if there is no other, the value
-/// is moved out. One that cannot be copied always is.
+/// The same of a handle that is not needed any more: if there is no other, the value is moved out. One that cannot be
+/// copied always is.
 template <class T>
 KRAIT_ALWAYS_INLINE inline T await(future<T>&& of) {
-  detail::future_state& state = detail::access::state_of(of);
-  if (!state.done()) {
+  future<T> held(std::move(of));
+  if (detail::future_state& state = detail::access::state_of(held); !state.done()) {
     detail::wait_done(state);
   }
-  return detail::take(std::move(of));
+  return detail::take(std::move(held));
 }
 
 /// Runs a coroutine to its end, in this task, and returns what it returns. It and what it awaits may wait as any

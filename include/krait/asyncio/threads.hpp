@@ -184,8 +184,12 @@ class thread_future {
   }
   /// The same, but for so long: then, timeout_error, and nothing is cancelled. Python: `future.result(timeout)`.
   std::add_lvalue_reference_t<T> get(duration most) const {
+    const time_point now = clock::now();
+    if (most > time_point::max() - now) {
+      return get();
+    }
     std::unique_lock guard(shared_->lock);
-    if (!shared_->changed.wait_for(guard, most, [&] { return shared_->came.there(); })) {
+    if (!shared_->changed.wait_until(guard, now + most, [&] { return shared_->came.there(); })) {
       throw timeout_error();
     }
     return shared_->came.get();

@@ -156,15 +156,16 @@ T wait_for(const future<T>& of, std::optional<duration> delay) {
     return await(of);
   }
   if (*delay <= duration::zero()) {
-    if (!of.done()) {
-      detail::cancel_and_wait(of);
+    const future<T> held = of;
+    if (!held.done()) {
+      detail::cancel_and_wait(held);
       try {
-        static_cast<void>(of.exception());
+        static_cast<void>(held.exception());
       } catch (const cancelled_error&) {
         std::throw_with_nested(timeout_error());
       }
     }
-    return of.result();
+    return held.result();
   }
   return timeout(delay, [&]() -> T { return await(of); });
 }

@@ -386,6 +386,8 @@ struct loop_state {
   void enlist(task_state& task) noexcept;
   void take_turns();
   void run_callback(callback& what);
+  /// In debug mode: what is said of the callback that runs.
+  void name_callback(std::string (*describe)(const void* of), const void* of) noexcept;
   /// In a handler of what a callback has raised. Rethrows that if it leaves the loop.
   void callback_failed(std::string (*describe)(const void* of) = nullptr, const void* of = nullptr);
   void collect_inbox();
@@ -487,11 +489,11 @@ struct timer : callback {
     }
   }
   void arm(std::int64_t when) {
-    when = std::min(when, timers::never - 1);  // what never comes is a deadline all the same
+    when = std::min(when, timers::forever);
     reserve();
     slot = loop.timers.add(when, *this);
     armed = true;
-    if (!loop.in_turns) {
+    if (!loop.in_turns && when < timers::forever) {
       loop.wake_at(when);
     }
   }

@@ -19,6 +19,10 @@ inline namespace KRAIT_BACKEND {
 class timers {
  public:
   static constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
+  static constexpr std::int64_t forever = never - 1;  ///< a deadline that does not come
+
+  /// With memory for a few. Throws std::bad_alloc.
+  timers();
 
   /// `when`: nanoseconds of steady_clock. Returns what cancel() is told. Throws std::bad_alloc.
   std::uint32_t add(std::int64_t when, callback& what);
@@ -34,6 +38,8 @@ class timers {
   std::size_t size() const noexcept { return live_; }
 
  private:
+  static constexpr std::size_t initial = 64;
+
   struct entry {
     std::int64_t when;
     std::uint32_t sequence;
@@ -60,7 +66,7 @@ class timers {
     void grow();
 
    private:
-    std::vector<entry> ring_;
+    std::vector<entry> ring_ = std::vector<entry>(initial);
     std::size_t head_ = 0;
     std::size_t tail_ = 0;
   };
@@ -74,7 +80,7 @@ class timers {
   std::array<lane, 4> lanes_;
   std::vector<entry> heap_;
   std::vector<callback*> slots_;     // null: free, or cancelled
-  std::vector<std::uint32_t> free_;  // of the capacity of slots_
+  std::vector<std::uint32_t> free_;  // of no less capacity than slots_
   std::uint32_t sequence_ = 0;
   std::size_t live_ = 0;
   std::size_t dead_ = 0;
