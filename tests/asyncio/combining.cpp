@@ -430,9 +430,15 @@ TEST_CASE("TO6: of nested deadlines each converts its own") {
                                      }),
                     asyncio::timeout_error);
     CHECK(log.text() == "inner passes it on, both expired");
+  });
+}
+
+TEST_CASE("TO6: cancelled from outside when the deadline passes, it is cancelled") {
+  asyncio::event_loop loop({.virtual_time = true});
+  loop.run_until_complete([&] {
     const auto t = asyncio::create_task([] { asyncio::timeout(1ms, [] { asyncio::sleep(1h); }); });
     asyncio::sleep(0s);
-    asyncio::get_running_loop().call_later(1ms, [&] { t.cancel("outside"); });
+    loop.call_later(1ms, [&] { t.cancel("outside"); });
     CHECK(thrown_by([&] { asyncio::await(t); }).rfind("cancelled", 0) == 0);
   });
 }

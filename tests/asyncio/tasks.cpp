@@ -461,7 +461,7 @@ TEST_CASE("C11: cancelled_error is no std::exception") {
 }
 
 TEST_CASE("SL2: a cancel that meets the expiry wins") {
-  asyncio::event_loop loop;
+  asyncio::event_loop loop({.virtual_time = true});
   loop.run_until_complete([&] {
     const auto when = loop.time() + 1ms;
     const auto t = asyncio::create_task([&] { asyncio::sleep_until(when); });

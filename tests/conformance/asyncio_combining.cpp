@@ -537,6 +537,9 @@ TEST_CASE("AIO-TASK-133: a gather is of the loop of its futures") {
   CHECK(&asyncio::gather(a, b).get_loop() == &loop);
   asyncio::event_loop other;
   other.run_until_complete([&] { CHECK(&asyncio::gather(a, b).get_loop() == &loop); });
+  a.cancel();
+  b.cancel();  // a gather and what it waits for hold each other until then
+  run_briefly(loop);
 }
 
 TEST_CASE("AIO-TASK-136, AIO-TASK-137: gather of functions needs the running loop, and uses it") {

@@ -159,10 +159,10 @@ TEST_CASE("AIO-FUT-008, AIO-FUT-009: a stop_iteration becomes a runtime_error, o
 }
 
 TEST_CASE("AIO-FUT-010: to await what is done does not wait, and gives the same again") {
-  asyncio::run([] {
+  bool turned = false;
+  asyncio::run([&] {
     const auto f = asyncio::create_future<std::string>();
     f.set_result("abc");
-    bool turned = false;
     asyncio::get_running_loop().call_soon([&] { turned = true; });
     CHECK(asyncio::await(f) == "abc");
     CHECK(asyncio::await(f) == "abc");

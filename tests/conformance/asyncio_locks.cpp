@@ -94,8 +94,8 @@ concept can_be_told = requires(T& of) { static_cast<bool>(of); };
 // ---------------------------------------------------------------------------------------------------------- Lock
 
 TEST_CASE("AIO-LOCK-001 repr of a mutex") {
-  asyncio::run([] {
-    asyncio::mutex lock;
+  asyncio::mutex lock;  // what still waits in the end refers to it
+  asyncio::run([&] {
     CHECK(how(lock, "mutex") == "[unlocked]");
     lock.acquire();
     CHECK(how(lock, "mutex") == "[locked]");
@@ -269,8 +269,8 @@ TEST_CASE("AIO-LOCK-010 none of them is a value that could be taken for acquirin
 // --------------------------------------------------------------------------------------------------------- Event
 
 TEST_CASE("AIO-LOCK-011 repr of an event") {
-  asyncio::run([] {
-    asyncio::event event;
+  asyncio::event event;  // what still waits in the end refers to it
+  asyncio::run([&] {
     CHECK(how(event, "event") == "[unset]");
     event.set();
     CHECK(how(event, "event") == "[set]");
@@ -521,8 +521,8 @@ TEST_CASE("AIO-LOCK-024 AIO-LOCK-025 notify() wakes one, and no more than there 
 }
 
 TEST_CASE("AIO-LOCK-028 repr of a condition") {
-  asyncio::run([] {
-    asyncio::condition condition;
+  asyncio::condition condition;  // what still waits in the end refers to it
+  asyncio::run([&] {
     numbers result;
     CHECK(how(condition, "condition") == "[unlocked]");
     condition.acquire();
@@ -712,8 +712,8 @@ TEST_CASE("AIO-LOCK-037 AIO-LOCK-039 AIO-LOCK-040 how many permits there are at 
 }
 
 TEST_CASE("AIO-LOCK-038 repr of a semaphore") {
-  asyncio::run([] {
-    asyncio::semaphore semaphore;
+  asyncio::semaphore semaphore;  // what still waits in the end refers to it
+  asyncio::run([&] {
     CHECK(how(semaphore, "semaphore") == "[unlocked, value:1]");
     semaphore.acquire();
     CHECK(how(semaphore, "semaphore") == "[locked]");
@@ -935,8 +935,8 @@ TEST_CASE(
 }
 
 TEST_CASE("AIO-LOCK-053 repr of a barrier") {
-  asyncio::run([] {
-    asyncio::barrier barrier(5);
+  asyncio::barrier barrier(5);  // what still waits in the end refers to it
+  asyncio::run([&] {
     tasks waiters;
     const auto more = [&](int count) {
       for (auto& each : made(count, [&] { barrier.wait(); })) {

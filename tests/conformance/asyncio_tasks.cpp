@@ -273,8 +273,8 @@ TEST_CASE("AIO-TASK-014: tasks without a name are Task-1, Task-2 and so on") {
 }
 
 TEST_CASE("AIO-TASK-017: to call a function in a task takes no turn") {
-  asyncio::run([] {
-    bool turned = false;
+  bool turned = false;
+  asyncio::run([&] {
     asyncio::get_running_loop().call_soon([&] { turned = true; });
     const auto inner = [] { return 1; };
     const auto outer = [&] { return 10 * inner() + inner(); };
