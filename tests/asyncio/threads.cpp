@@ -147,8 +147,8 @@ TEST_CASE("TH3: another thread has the loop run a function") {
     CHECK(sum.get(asyncio::duration::max()) == 3);
     CHECK(sum.done());
     CHECK_FALSE(sum.cancel());
-    CHECK(thrown_by([&] { asyncio::run_threadsafe(loop, [] { throw std::runtime_error("x"); }).get(); }) ==
-          "x");
+    const auto fails = asyncio::run_threadsafe(loop, [] { throw std::runtime_error("x"); });
+    CHECK(thrown_by([&] { fails.get(); }) == "x");
     const auto never = asyncio::run_threadsafe(loop, [] { asyncio::sleep(1h); });
     CHECK_THROWS_AS(never.get(1ms), asyncio::timeout_error);
     CHECK_FALSE(never.done());
