@@ -65,7 +65,7 @@ struct reactor::shared {
   handler_memory scheduled_memory;
   bool scheduled = false;
   handler_memory told_memory;
-  std::atomic<bool> told = false;  ///< by another thread
+  std::atomic<unsigned> told = 0;  ///< by another thread? (RISC-V 64 exchanges no bytes.)
   void (*turns)(void*);
   void* loop;  ///< null: gone
 
@@ -159,9 +159,9 @@ void reactor::schedule() noexcept {
 }
 
 void reactor::schedule_threadsafe() noexcept {
-  if (!shared_->told.exchange(true, std::memory_order_acq_rel)) {
+  if (shared_->told.exchange(1, std::memory_order_acq_rel) == 0) {
     asio::post(shared_->context, in_place(shared_->told_memory, [self = shared_] {
-                 self->told.store(false, std::memory_order_release);
+                 self->told.store(0, std::memory_order_release);
                  self->take_turns();
                }));
   }

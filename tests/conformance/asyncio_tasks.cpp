@@ -190,18 +190,27 @@ TEST_CASE("AIO-TASK-012: a task tells its stack, of a limited depth, from within
       [[gnu::noinline]] static std::size_t inner(int limit) {
         return asyncio::capture_call_graph({.limit = limit})->call_stack.size();
       }
+      [[gnu::noinline]] static std::size_t outer(int limit) {
+        const std::size_t depth = inner(limit);
+        asm volatile("" ::: "memory");  // a call, and no jump
+        return depth;
+      }
       [[gnu::noinline]] static void waits() {
         asyncio::sleep(0s);
         asyncio::sleep(0s);
       }
+      [[gnu::noinline]] static void lets_wait() {
+        waits();
+        asm volatile("" ::: "memory");
+      }
     };
     const auto within = asyncio::create_task([] {
-      CHECK(functions::inner(1) == 1);
-      CHECK(functions::inner(2) == 2);
+      CHECK(functions::outer(1) == 1);
+      CHECK(functions::outer(2) == 2);
       CHECK(asyncio::capture_call_graph()->future == asyncio::current_task());
     });
     asyncio::await(within);
-    const auto waiting = asyncio::create_task(&functions::waits);
+    const auto waiting = asyncio::create_task(&functions::lets_wait);
     CHECK(asyncio::capture_call_graph(waiting).call_stack.empty());
     asyncio::sleep(0s);
     CHECK(asyncio::capture_call_graph(waiting).call_stack.size() >= 2);
