@@ -174,34 +174,17 @@ bool cancel_plain(future_state& self, const std::string& message) {
 
 namespace {
 
-/// "Task-1" and so on. A thread takes many numbers at a time, as to share a counter with others would cost each task; and
-/// counts in digits, as to make them of a number would, too.
-[[gnu::noinline]] void give_default_name(std::string& to) {
+/// "Task-1" and so on. A thread takes many numbers at a time, as to share a counter with others would cost each task.
+[[gnu::noinline]] std::string default_name() {
   constexpr std::uint64_t together = 1024;
   static constinit std::atomic<std::uint64_t> taken = 0;
-  struct counter {
-    std::uint64_t left = 0;
-    std::size_t length = 0;
-    char text[32] = "Task-";
-  };
-  static thread_local constinit counter last;
-  // What follows a nine is made anew, as it may be longer.
-  if (last.left == 0 || last.text[last.length - 1] == '9') [[unlikely]] {
-    std::uint64_t number = 0;
-    if (last.left == 0) {
-      number = taken.fetch_add(together, std::memory_order_relaxed) + 1;
-      last.left = together;
-    } else {
-      std::from_chars(last.text + 5, last.text + last.length, number);
-      ++number;
-    }
-    const char* const end = std::to_chars(last.text + 5, last.text + sizeof last.text, number).ptr;
-    last.length = static_cast<std::size_t>(end - last.text);
-  } else {
-    ++last.text[last.length - 1];
+  static thread_local constinit std::uint64_t last = 0;
+  if (last % together == 0) [[unlikely]] {
+    last = taken.fetch_add(together, std::memory_order_relaxed);
   }
-  --last.left;
-  to.assign(last.text, last.length);
+  char text[32] = "Task-";
+  const char* const end = std::to_chars(text + 5, text + sizeof text, ++last).ptr;
+  return std::string(text, static_cast<std::size_t>(end - text));
 }
 
 }  // namespace
@@ -502,11 +485,7 @@ void launch(task_state& made, task_options&& options, const site& created) {
     } else if (const context_pointer& here = context_here(); here != nullptr && here->set != nullptr) {
       made.context = copy_of(here);
     }
-    if (options.name.empty()) {
-      give_default_name(made.name);
-    } else {
-      made.name = std::move(options.name);
-    }
+    made.name = options.name.empty() ? default_name() : std::move(options.name);
     if (loop.debug) [[unlikely]] {
       note_creation(made, created);
     }
