@@ -65,15 +65,15 @@ void shutdown_default_executor(std::optional<duration> most) {
 void cancel_on_stop(const any_task& task, std::stop_token token) {
   // Changed by the loop's thread alone; it goes by the inbox at most once.
   struct request : detail::callback {
-    detail::task_state* task;
+    detail::task_state* cancels;    ///< null: it has ended
     std::shared_ptr<request> held;  ///< itself, while it is on its way
 
-    explicit request(detail::task_state& of) : task(&of) {
+    explicit request(detail::task_state& of) : cancels(&of) {
       run = [](callback& self) {
         auto& its = static_cast<request&>(self);
         const auto mine = std::move(its.held);
-        if (its.task != nullptr) {
-          its.task->cancel({});
+        if (its.cancels != nullptr) {
+          its.cancels->cancel({});
         }
       };
       drop = [](callback& self) noexcept { static_cast<request&>(self).held.reset(); };
@@ -88,7 +88,7 @@ void cancel_on_stop(const any_task& task, std::stop_token token) {
     }
   };
   const auto asked = std::make_shared<std::stop_callback<decltype(send)>>(std::move(token), send);
-  task.add_done_callback([to, asked] { to->task = nullptr; });
+  task.add_done_callback([to, asked] { to->cancels = nullptr; });
 }
 #endif
 

@@ -91,7 +91,7 @@ void run_out_everywhere(Scenario scenario, asyncio::run_options options = {},
         if (prepare != nullptr) {
           prepare(loop);
         }
-        try {
+        {
           const shortage here(n == 0 ? std::numeric_limits<long>::max() / 4 : n, more);
           try {
             well = scenario(loop);
@@ -99,8 +99,6 @@ void run_out_everywhere(Scenario scenario, asyncio::run_options options = {},
             raised = std::current_exception();
           }
           reached = here.reached();
-        } catch (...) {
-          raised = std::current_exception();
         }
         runs_again = loop.run_until_complete([] {
           asyncio::shutdown_default_executor();  // its threads hold memory until they have ended
